@@ -1,0 +1,1 @@
+"""Prunes the storage of a running Docker registry, online, without losing an image."""
