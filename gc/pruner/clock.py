@@ -1,0 +1,88 @@
+"""Time, passed in, so that a test can be a week long and a run can be stopped while it waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+
+from pruner.errors import ClockError
+
+TOLERANCE = 30.0
+"""Seconds by which the wall clock may stray from the steady one, or from the storage's, unnoticed."""
+
+
+class Stopped(Exception):
+    """The process was asked to end (SIGTERM) while it waited."""
+
+
+class Clock(Protocol):
+    """What the pruner asks of time; all values are seconds."""
+
+    def now(self) -> float:
+        """The wall clock, since the epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """A clock that never jumps."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raises Stopped when the process is asked to end meanwhile."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock; `stop` (safe in a signal handler) wakes every sleeper with Stopped."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+
+    def now(self) -> float:
+        """The wall clock, since the epoch."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """A clock that never jumps."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; raises Stopped when the process is asked to end meanwhile."""
+        if self._stop.wait(max(0.0, seconds)):
+            raise Stopped("asked to end")
+
+    def stop(self) -> None:
+        """Wake every sleeper, now and later, with Stopped."""
+        self._stop.set()
+
+
+class RunTime:
+    """The time of one run: it starts at the wall clock and then only trusts the steady one.
+
+    A wall clock that jumps forward in a run would make fresh files look old; here it cannot.
+    `skew` is how far the storage's clock, which stamps the files, is ahead of ours.
+    """
+
+    def __init__(self, clock: Clock, skew: float = 0.0) -> None:
+        self.clock = clock
+        self.skew = skew
+        self._wall = clock.now()
+        self._steady = clock.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+        return self.clock.monotonic() - self._steady
+
+    def now(self) -> float:
+        """The storage's time, in seconds since the epoch, to compare a file's mtime with."""
+        return self._wall + self.elapsed + self.skew
+
+    def check(self) -> None:
+        """Raises ClockError when the wall clock jumped since the run began."""
+        jump = self.clock.now() - self._wall - self.elapsed
+        if abs(jump) > TOLERANCE:
+            raise ClockError(
+                f"the clock jumped by {jump:+.0f} s during the run, so the ages of files cannot be trusted: "
+                "the run is undone; the next one starts afresh"
+            )

@@ -1,0 +1,64 @@
+"""The registry's path scheme (distribution, registry/storage/paths.go), and nothing about I/O.
+
+Every path is relative to the root directory of the storage and has no leading slash.
+"""
+
+from __future__ import annotations
+
+import re
+
+BASE = "docker/registry/v2"
+BLOBS = f"{BASE}/blobs"
+REPOSITORIES = f"{BASE}/repositories"
+STATE = f"{BASE}/pruner"
+"""The pruner's own folder: beside the blobs, because a rename must stay on one file system."""
+
+GITLAB_LOCKFILES = (
+    "docker/registry/lockfiles/database-in-use",
+    f"{BASE}/lockfiles/database-in-use",
+)
+PULL_THROUGH_STATE = "scheduler-state.json"
+
+ALGORITHMS = {"sha256": 64, "sha384": 96, "sha512": 128}
+"""What the registry's digest library knows, with the length of the hex part."""
+
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
+_REFERRER_TAG = re.compile(r"(sha256|sha384|sha512)-([0-9a-f]{64})(\.[a-z0-9]+)?")
+_TEMPORARY = re.compile(r".+\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.tmp|.+\.tmp")
+
+
+def is_digest(text: str) -> bool:
+    """Whether `text` is a digest of an algorithm that the registry knows."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def find_digests(text: str) -> list[str]:
+    """Every digest that occurs anywhere in `text`."""
+    return _DIGEST.findall(text)
+
+
+def digest_of(algorithm: str, name: str) -> str | None:
+    """The digest that a folder `name` below a folder `algorithm` stands for; None when it stands for none."""
+    digest = f"{algorithm}:{name}"
+    return digest if is_digest(digest) else None
+
+
+def blob_data(digest: str) -> str:
+    """Where the bytes of a blob lie."""
+    algorithm, name = digest.split(":")
+    return f"{BLOBS}/{algorithm}/{name[:2]}/{name}/data"
+
+
+def referrer_subject(tag: str) -> tuple[str, str] | None:
+    """The algorithm and the start of the hex of the subject that a tag is named after; None for other tags.
+
+    `<alg>-<hex>` is the fallback tag of the OCI distribution spec (hex cut at 64 characters), and with a
+    suffix (`.sig`, `.att`, `.sbom`) cosign's.
+    """
+    match = _REFERRER_TAG.fullmatch(tag)
+    return (match[1], match[2]) if match else None
+
+
+def is_temporary(name: str) -> bool:
+    """Whether a file is one that the registry writes before it renames it into place (v3.1 and later)."""
+    return _TEMPORARY.fullmatch(name) is not None

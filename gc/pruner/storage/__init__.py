@@ -1,0 +1,82 @@
+"""What the pruner asks of a storage.
+
+Paths are relative to the storage's root and use `/`. Every call raises FileNotFoundError for what is not
+there and another OSError for what could not be done: the two are never mixed up, since a read error must
+not be taken for "nothing there" (distribution's collector does so and sweeps live layers).
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Literal, NamedTuple, Protocol
+
+Kind = Literal["folder", "file", "symlink", "other"]
+
+
+class Entry(NamedTuple):
+    """One name in a folder."""
+
+    name: str
+    kind: Kind
+
+
+class Stat(NamedTuple):
+    """Size in bytes, modification time in seconds since the epoch, and how many names the file has."""
+
+    size: int
+    mtime: float
+    links: int
+
+
+class Storage(Protocol):
+    """A tree of folders and files; every change is atomic, and nothing but `rename` replaces a file."""
+
+    root: str
+
+    def list(self, path: str) -> list[Entry]:
+        """The entries of a folder, sorted by name."""
+        ...
+
+    def read(self, path: str, limit: int) -> tuple[bytes, float]:
+        """At most `limit` bytes of a file, and its mtime."""
+        ...
+
+    def stat(self, path: str) -> Stat:
+        """Size, mtime and number of names of a file or folder."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+        ...
+
+    def remove_folder(self, path: str) -> bool:
+        """Remove a folder; False when it is not empty or not there."""
+        ...
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder and those above it; fine when it is there."""
+        ...
+
+    def move(self, source: str, target: str) -> bool:
+        """Move a file on the same file system; False, and nothing done, when `target` exists."""
+        ...
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file of the pruner's own, whole or not at all, and durably; replaces."""
+        ...
+
+    def append(self, path: str, content: bytes) -> None:
+        """Append to a file of the pruner's own, durably."""
+        ...
+
+    def reserve(self, path: str, size: int) -> None:
+        """Make a file of `size` bytes whose space is really taken."""
+        ...
+
+    def sync(self, path: str) -> None:
+        """Make the names in a folder durable."""
+        ...
+
+    def lock(self, path: str, owner: str) -> AbstractContextManager[None]:
+        """Hold the only lock on `path` while the context lasts; raises Busy with the holder's name."""
+        ...

@@ -1,0 +1,147 @@
+"""The registry's filesystem driver, seen from beside it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from pruner.errors import Busy
+from pruner.storage import Entry, Kind, Stat
+
+
+class FileSystem:
+    """A local folder, given by its absolute path; symbolic links below it are reported, never followed
+    by `list`, and followed by `read` and `stat`, as the registry does."""
+
+    def __init__(self, root: str) -> None:
+        self.root = os.path.realpath(root)
+
+    def _path(self, path: str) -> str:
+        return f"{self.root}/{path}"
+
+    def list(self, path: str) -> list[Entry]:
+        """The entries of a folder, sorted by name."""
+        with os.scandir(self._path(path)) as entries:
+            return sorted(Entry(entry.name, _kind(entry)) for entry in entries)
+
+    def read(self, path: str, limit: int) -> tuple[bytes, float]:
+        """At most `limit` bytes of a file, and its mtime."""
+        with open(self._path(path), "rb", buffering=0) as file:
+            mtime = os.fstat(file.fileno()).st_mtime
+            chunks: list[bytes] = []
+            while limit > 0 and (chunk := file.read(limit)):
+                chunks.append(chunk)
+                limit -= len(chunk)
+            return b"".join(chunks), mtime
+
+    def stat(self, path: str) -> Stat:
+        """Size, mtime and number of names of a file or folder."""
+        found = os.stat(self._path(path))
+        return Stat(found.st_size, found.st_mtime, found.st_nlink)
+
+    def remove(self, path: str) -> None:
+        """Remove a file."""
+        os.unlink(self._path(path))
+
+    def remove_folder(self, path: str) -> bool:
+        """Remove a folder; False when it is not empty or not there."""
+        try:
+            os.rmdir(self._path(path))
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            raise
+        return True
+
+    def make_folder(self, path: str) -> None:
+        """Make a folder and those above it; fine when it is there."""
+        os.makedirs(self._path(path), exist_ok=True)
+
+    def move(self, source: str, target: str) -> bool:
+        """Move a file on the same file system; False, and nothing done, when `target` exists."""
+        try:
+            os.link(self._path(source), self._path(target), follow_symlinks=False)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+                raise
+            # No hard links here (FAT, some network shares): a rename replaces, so look first.
+            if os.path.lexists(self._path(target)):
+                return False
+            os.rename(self._path(source), self._path(target))
+            return True
+        os.unlink(self._path(source))
+        return True
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file of the pruner's own, whole or not at all, and durably; replaces."""
+        temporary = self._path(path) + ".tmp"
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(temporary, self._path(path))
+        self.sync(os.path.dirname(path))
+
+    def append(self, path: str, content: bytes) -> None:
+        """Append to a file of the pruner's own, durably."""
+        with open(self._path(path), "ab") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def reserve(self, path: str, size: int) -> None:
+        """Make a file of `size` bytes whose space is really taken."""
+        handle = os.open(self._path(path), os.O_CREAT | os.O_WRONLY, 0o600)
+        try:
+            os.posix_fallocate(handle, 0, size)
+        finally:
+            os.close(handle)
+
+    def sync(self, path: str) -> None:
+        """Make the names in a folder durable."""
+        handle = os.open(self._path(path), os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+    @contextmanager
+    def lock(self, path: str, owner: str) -> Generator[None]:
+        """Hold the only lock on `path` while the context lasts; raises Busy with the holder's name.
+
+        The kernel gives the lock back when its holder dies, so a dead owner's lock is simply free.
+        """
+        handle = os.open(self._path(path), os.O_CREAT | os.O_RDWR, 0o600)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
+                raise Busy(
+                    f"another pruner is at work on {self.root} ({holder}): wait until it ends"
+                ) from None
+            try:
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, f"{owner}\n".encode(), 0)
+            except OSError as error:
+                # The name is for people only; a full disk must not stop a run that frees it.
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+            yield
+        finally:
+            os.close(handle)
+
+
+def _kind(entry: os.DirEntry[str]) -> Kind:
+    if entry.is_symlink():
+        return "symlink"
+    if entry.is_dir():
+        return "folder"
+    return "file" if entry.is_file() else "other"
