@@ -1,0 +1,259 @@
+"""Real registries as processes on loopback ports: Debian's 2.8.2, the Go module's v3; and redis."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import yaml
+
+from sandbox.golang import REGISTRY, build
+from tests.gc.registryclient import RegistryClient, UnansweredError
+
+Version = Literal["2.8.2", "3.1.2"]
+Cache = Literal["none", "inmemory", "redis"]
+VERSIONS: tuple[Version, ...] = ("2.8.2", "3.1.2")
+CACHES: tuple[Cache, ...] = ("none", "inmemory", "redis")
+START = 30.0  # seconds until a process must answer
+BACK_OFF = 0.2  # seconds before a supervised registry is started again
+
+
+class NotInstalledError(Exception):
+    """A program that the tests need is not on this machine."""
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def program(name: str) -> str:
+    """The path of a program that comes from Debian."""
+    found = shutil.which(name)
+    if found is None:
+        raise NotInstalledError(
+            f"{name} is not installed: `make setup` (or `make test`) installs Debian's package of it."
+        )
+    return found
+
+
+@cache
+def binary(version: Version) -> str:
+    """The registry's executable; version 3 is built from its Go module at the first call on a machine."""
+    return program("docker-registry") if version == "2.8.2" else str(build(REGISTRY))
+
+
+@dataclass(slots=True)
+class Redis:
+    """A redis-server that keeps nothing on disk."""
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        command = [program("redis-server"), "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--save", "", "--appendonly", "no", "--dir", str(self.folder)]
+        with open(self.folder / "redis.log", "ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        try:
+            _until(self._answers, f"redis-server on port {self.port}", self.folder / "redis.log")
+        except BaseException:
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def _end(self) -> None:
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+@dataclass(slots=True)
+class RealRegistry:
+    """One registry over `folder`/data, configured by `folder`/config.yml, logging to `folder`/registry.log.
+
+    A supervised one is started again whenever it exits, as the kubelet does with the registry's container.
+    """
+
+    version: Version
+    folder: Path
+    cache: Cache = "none"
+    redis_port: int | None = None
+    delete: bool = True
+    supervised: bool = False
+    port: int = field(default_factory=free_port)
+    starts: int = 0
+    _process: subprocess.Popen[bytes] | None = None
+    _supervisor: threading.Thread | None = None
+    _stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "config.yml"
+
+    @property
+    def data(self) -> Path:
+        """The storage driver's `rootdirectory`."""
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "registry.log"
+
+    @property
+    def pid(self) -> int:
+        assert self._process, "the registry was not started"
+        return self._process.pid
+
+    def client(self) -> RegistryClient:
+        return RegistryClient(self.address)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def write_config(self) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(yaml.safe_dump(self._settings(), sort_keys=False))
+
+    def start(self) -> None:
+        """Returns when /v2/ answers; the configuration is written only if there is none yet."""
+        if not self.config.exists():
+            self.write_config()
+        self._stopping.clear()
+        self._spawn()
+        if self.supervised:
+            self._supervisor = threading.Thread(target=self._supervise, daemon=True)
+            self._supervisor.start()
+        try:
+            self.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        self._stopping.set()
+        process = self._process
+        if process and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self._supervisor:
+            self._supervisor.join()
+            self._supervisor = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def wait_ready(self) -> None:
+        _until(self._answers, f"the registry {self.version} on port {self.port}", self.log)
+
+    def collect(self, *options: str) -> subprocess.CompletedProcess[str]:
+        """The registry's own `garbage-collect` over this tree."""
+        command = [binary(self.version), "garbage-collect", *options, str(self.config)]
+        return subprocess.run(
+            command, env=_environment(), capture_output=True, text=True, timeout=300, check=False
+        )
+
+    def _answers(self) -> bool:
+        try:
+            with self.client() as client:
+                client.ping()
+            return True
+        except UnansweredError:
+            if not self.supervised and self._process and self._process.poll() is not None:
+                raise AssertionError(
+                    f"the registry ended with {self._process.returncode}:\n{tail(self.log)}"
+                ) from None
+            return False
+
+    def _spawn(self) -> None:
+        self.starts += 1
+        with open(self.log, "ab") as log:
+            self._process = subprocess.Popen(
+                [binary(self.version), "serve", str(self.config)], env=_environment(), stdout=log, stderr=log
+            )
+
+    def _supervise(self) -> None:
+        while self._process:
+            self._process.wait()
+            if self._stopping.wait(BACK_OFF):
+                return
+            self._spawn()
+
+    def _settings(self) -> dict[str, Any]:
+        storage: dict[str, Any] = {
+            "filesystem": {"rootdirectory": str(self.data)},
+            "delete": {"enabled": self.delete},
+        }
+        if self.cache != "none":
+            storage["cache"] = {"blobdescriptor": self.cache}
+        settings: dict[str, Any] = {
+            "version": 0.1,
+            "log": {"level": "info", "accesslog": {"disabled": True}},
+            "storage": storage,
+            "http": {"addr": self.address, "secret": "a secret of the tests", "draintimeout": "5s"},
+        }
+        if self.cache == "redis":
+            assert self.redis_port, "cache redis needs the port of a redis"
+            where = f"127.0.0.1:{self.redis_port}"
+            settings["redis"] = {"addr": where} if self.version.startswith("2.") else {"addrs": [where]}
+        return settings
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without what would reconfigure a registry or send its traces away."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+    return kept | {"OTEL_TRACES_EXPORTER": "none"}
+
+
+def _until(answers: Callable[[], bool], what: str, log: Path) -> None:
+    deadline = time.monotonic() + START
+    while not answers():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what} did not answer within {START:g} s:\n{tail(log)}")
+        time.sleep(0.05)
