@@ -113,6 +113,9 @@ class Source:
             self._loader.flatten_mapping(node)
         except yaml.YAMLError as error:
             raise self._not_yaml(error) from error
+        for name, _ in node.value:
+            if not isinstance(name, yaml.ScalarNode):
+                raise self.wrong(name, "a name must be a single value")
         return {str(name.value): value for name, value in node.value}
 
     def _untyped(self, node: yaml.Node) -> Any:
