@@ -1,0 +1,42 @@
+"""A private Docker registry on Kubernetes: settings -> components -> stack outputs."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.certificates import Certificates
+from components.cluster import survey
+from components.external_address import ExternalAddress
+from components.registry import Registry, names_inside
+from components.settings import stack_settings
+
+settings = stack_settings()
+cluster = survey(settings)
+hosts = settings.external_hosts or cluster.addresses()
+stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+
+certificates = Certificates(
+    "certificates",
+    owner=stack,
+    hosts=[*hosts, *names_inside(settings.namespace)],
+)
+registry = Registry("registry", settings=settings, certificates=certificates)
+published = ExternalAddress(
+    "address",
+    hosts=hosts,
+    node_port=settings.node_port,
+    namespace=registry.namespace,
+    service=registry.service,
+    ca_pem=certificates.ca_pem,
+    stack=stack,
+    definition_owner=cluster.definition_owner,
+)
+
+pulumi.export("address", published.address)
+pulumi.export("addresses", published.addresses)
+pulumi.export("caCertificate", certificates.ca_pem)
+pulumi.export("namespace", registry.namespace)
+# Printed by `pulumi destroy` too, which leaves the images where they are.
+pulumi.export(
+    "data", f"{settings.storage.path} on {settings.storage.node or 'the node that runs the registry'}"
+)

@@ -1,0 +1,135 @@
+"""What the stack configuration accepts, one function for each kind of value.
+
+Each returns the value in its own type and raises ValueError with a sentence that names the value and what to
+give instead.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TypeVar, cast
+
+Choice = TypeVar("Choice", bound=str)
+
+# RFC 1123: a label, and a name of labels (a Kubernetes namespace is one label, a node's name may be several).
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+# The grammar of an image reference is that of the distribution project's reference package.
+_DOMAIN_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN = rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
+_PATH_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(
+    rf"(?:{_DOMAIN}/)?{_PATH_PART}(?:/{_PATH_PART})*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
+    r"(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?"
+)
+
+# The range that an API server allots NodePorts from unless told otherwise.
+_NODE_PORTS = range(30000, 32768)
+
+
+def node_port(text: str) -> int:
+    """A port from 30000 to 32767."""
+    if re.fullmatch(r"[0-9]+", text) and int(text) in _NODE_PORTS:
+        return int(text)
+    raise ValueError(f"{text!r} is no NodePort: give an integer from {_NODE_PORTS[0]} to {_NODE_PORTS[-1]}")
+
+
+def choice(text: str, *choices: Choice) -> Choice:
+    """One of `choices`."""
+    for value in choices:
+        if text == value:
+            return value
+    raise ValueError(f"{text!r} is not known: give {' or '.join(choices)}")
+
+
+def boolean(text: str) -> bool:
+    """True or false."""
+    return choice(text, "true", "false") == "true"
+
+
+def fraction(text: str) -> float:
+    """A number above 0 and at most 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if 0 < value <= 1:
+        return value
+    raise ValueError(f"{text!r} is no fraction: give a number above 0 and at most 1")
+
+
+def image(text: str) -> str:
+    """An image reference, such as `docker.io/library/registry:3.0.0`."""
+    if _IMAGE.fullmatch(text):
+        return text
+    raise ValueError(f"{text!r} is no image reference: give one such as registry.example.com/team/name:tag")
+
+
+def namespace(text: str) -> str:
+    """The name of a namespace that the stack may create, so none of those every cluster has."""
+    if not _LABEL.fullmatch(text):
+        raise ValueError(f"{text!r} is no namespace: give lower-case letters, digits and dashes, at most 63")
+    if text == "default" or text.startswith("kube-"):
+        raise ValueError(f"{text!r} belongs to the cluster: give one that this stack may create and delete")
+    return text
+
+
+def dns_name(value: object) -> str:
+    """A DNS name of lower-case labels."""
+    if isinstance(value, str) and len(value) <= 253 and all(map(_LABEL.fullmatch, value.split("."))):
+        return value
+    raise ValueError(f"{value!r} is no DNS name: give lower-case letters, digits, dashes and dots")
+
+
+def host_path(value: object) -> str:
+    """An absolute path other than `/`, without `.` and `..` and empty parts."""
+    accepted = "give an absolute path other than /, without . and .. in it"
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise ValueError(f"path is {value!r}: {accepted}")
+    parts = value.removesuffix("/").split("/")[1:]
+    if not parts or any(part in ("", ".", "..") for part in parts) or "\0" in value or ":" in value:
+        raise ValueError(f"path is {value!r}: {accepted}")
+    return "/" + "/".join(parts)
+
+
+def hosts(value: object) -> tuple[str, ...]:
+    """DNS names and IP addresses without scheme and port, none twice; empty for discovery."""
+    if not isinstance(value, list):
+        raise ValueError(f"{value!r} is no list: give a list of DNS names or IP addresses")
+    found = [_host(entry) for entry in cast("list[object]", value)]
+    for n, host in enumerate(found):
+        if host in found[:n]:
+            raise ValueError(f"{host!r} stands there twice: name each host once")
+    if found and all(map(_is_loopback, found)):
+        raise ValueError(f"{found[0]!r} answers its own machine only: add a name or address of the nodes")
+    return tuple(found)
+
+
+def _host(value: object) -> str:
+    sentence = f"{value!r} is no host: give a DNS name or an IP address, without scheme and port"
+    if not isinstance(value, str):
+        raise ValueError(sentence)
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        pass
+    else:
+        if address.is_unspecified or address.is_multicast:
+            raise ValueError(sentence)
+        return str(address)
+    # A last label of digits alone is read as a (broken) IPv4 address by every client.
+    if value.rpartition(".")[2].isdigit():
+        raise ValueError(sentence)
+    try:
+        return dns_name(value)
+    except ValueError:
+        raise ValueError(sentence) from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

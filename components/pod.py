@@ -1,0 +1,58 @@
+"""What the pod's containers have in common: where things are mounted, and how little they may do."""
+
+from __future__ import annotations
+
+import pulumi_kubernetes as k8s
+
+# Volumes, by name.
+DATA = "data"
+CONFIG = "config"
+PRISTINE_CONFIG = "pristine-config"
+
+# The registry's images take their configuration from any path; this is where the pruner looks first as well.
+CONFIG_FOLDER = "/etc/distribution"
+PRISTINE_CONFIG_FOLDER = "/etc/registry-config"
+CONFIG_FILE = "config.yml"
+DATA_FOLDER = "/var/lib/registry"
+TLS_FOLDER = "/etc/registry-tls"
+
+PORT = 5000
+
+LABELS = {"app.kubernetes.io/name": "docker-registry", "app.kubernetes.io/component": "registry"}
+
+
+def pod_security() -> k8s.core.v1.PodSecurityContextArgs:
+    """One user for all containers, and no system call out of the ordinary.
+
+    The user is root because kubelet makes the folder of a hostPath root's and does not change its owner (an
+    `fsGroup` has no effect on a hostPath). It is the same for both containers because the pruner signals the
+    registry, which needs the same user once every capability is dropped.
+    """
+    return k8s.core.v1.PodSecurityContextArgs(
+        run_as_user=0,
+        run_as_group=0,
+        seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+    )
+
+
+def container_security() -> k8s.core.v1.SecurityContextArgs:
+    """No capability, no way to gain one, and nothing to write to but the mounts."""
+    return k8s.core.v1.SecurityContextArgs(
+        allow_privilege_escalation=False,
+        capabilities=k8s.core.v1.CapabilitiesArgs(drop=["ALL"]),
+        privileged=False,
+        read_only_root_filesystem=True,
+    )
+
+
+def mount(volume: str, folder: str, *, read_only: bool) -> k8s.core.v1.VolumeMountArgs:
+    """The volume at `folder`."""
+    return k8s.core.v1.VolumeMountArgs(name=volume, mount_path=folder, read_only=read_only)
+
+
+def config_map_volume(volume: str, config_map: k8s.core.v1.ConfigMap, mode: int) -> k8s.core.v1.VolumeArgs:
+    """The files of a ConfigMap, with `mode`."""
+    return k8s.core.v1.VolumeArgs(
+        name=volume,
+        config_map=k8s.core.v1.ConfigMapVolumeSourceArgs(name=config_map.metadata.name, default_mode=mode),
+    )

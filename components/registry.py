@@ -1,0 +1,287 @@
+"""The registry: its configuration and secrets, the Deployment it shares with the pruner, and its Service."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pulumi
+import pulumi_kubernetes as k8s
+import pulumi_tls as tls
+import yaml
+
+from components import pod
+from components.certificates import Certificates
+from components.cluster import SERVICE
+from components.pruner import Pruner
+from components.settings import HostPath, Settings
+
+# Seconds. On SIGTERM the registry takes no new request and lets those in flight end; the pod gives it, and
+# the pruner's step at hand, a little longer than that.
+_DRAIN = 30
+_TERMINATION = 60
+
+_TLS = "tls"
+
+
+class Registry(pulumi.ComponentResource):
+    """A namespace with the registry and its pruner in one pod, behind a NodePort."""
+
+    namespace: pulumi.Output[str]
+    service: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        settings: Settings,
+        certificates: Certificates,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """Declares everything of `settings` that lies in the namespace but the address."""
+        super().__init__("docker-registry:index:Registry", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        namespace = k8s.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                name=settings.namespace,
+                # No stricter level admits a hostPath.
+                labels=pod.LABELS | {"pod-security.kubernetes.io/enforce": "privileged"},
+            ),
+            opts=child,
+        )
+        metadata = k8s.meta.v1.ObjectMetaArgs(namespace=namespace.metadata.name, labels=pod.LABELS)
+        # These three are named by the provider: other content is another name, which rolls the pod.
+        config = k8s.core.v1.ConfigMap(
+            f"{name}-config",
+            metadata=metadata,
+            data={pod.CONFIG_FILE: registry_config(settings)},
+            immutable=True,
+            opts=child,
+        )
+        tls_secret = k8s.core.v1.Secret(
+            f"{name}-tls",
+            metadata=metadata,
+            type="kubernetes.io/tls",
+            string_data={
+                "tls.crt": certificates.certificate_pem,
+                "tls.key": certificates.key_pem,
+                "ca.crt": certificates.ca_pem,
+            },
+            immutable=True,
+            opts=child,
+        )
+        http_secret = k8s.core.v1.Secret(
+            f"{name}-http",
+            metadata=metadata,
+            string_data={"secret": _http_secret(name, child)},
+            immutable=True,
+            opts=child,
+        )
+        pruner = Pruner(
+            "pruner",
+            settings=settings,
+            namespace=namespace.metadata.name,
+            tls_secret=tls_secret.metadata.name,
+            opts=child,
+        )
+        # Never two pods on one tree: neither in a rollout (Recreate) nor when the namespace changes.
+        alone = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(delete_before_replace=True))
+        k8s.apps.v1.Deployment(
+            name,
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                name=SERVICE, namespace=namespace.metadata.name, labels=pod.LABELS
+            ),
+            spec=k8s.apps.v1.DeploymentSpecArgs(
+                replicas=1,
+                revision_history_limit=2,
+                strategy=k8s.apps.v1.DeploymentStrategyArgs(type="Recreate"),
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=pod.LABELS),
+                template=k8s.core.v1.PodTemplateSpecArgs(
+                    metadata=k8s.meta.v1.ObjectMetaArgs(labels=pod.LABELS),
+                    spec=_pod(settings, config, tls_secret, http_secret, pruner),
+                ),
+            ),
+            opts=alone,
+        )
+        service = k8s.core.v1.Service(
+            f"{name}-service",
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                name=SERVICE, namespace=namespace.metadata.name, labels=pod.LABELS
+            ),
+            spec=k8s.core.v1.ServiceSpecArgs(
+                type="NodePort",
+                selector=pod.LABELS,
+                ports=[
+                    k8s.core.v1.ServicePortArgs(
+                        name="https", port=pod.PORT, target_port="https", node_port=settings.node_port
+                    )
+                ],
+            ),
+            # The port is free for the new Service only once the old one is gone.
+            opts=alone,
+        )
+        self.namespace = namespace.metadata.name
+        self.service = service.metadata.name
+        self.register_outputs({"namespace": self.namespace, "service": self.service})
+
+
+def names_inside(namespace: str) -> list[str]:
+    """What the registry is called by the cluster's pods, and by the pruner beside it."""
+    service = [SERVICE, f"{SERVICE}.{namespace}", f"{SERVICE}.{namespace}.svc"]
+    return [*service, f"{SERVICE}.{namespace}.svc.cluster.local", "localhost", "127.0.0.1", "::1"]
+
+
+def registry_config(settings: Settings) -> str:
+    """The registry's config.yml, read alike by 2.8 and 3.x; it holds no secret."""
+    cache = {} if settings.cache == "none" else {"cache": {"blobdescriptor": settings.cache}}
+    return yaml.safe_dump(
+        {
+            "version": 0.1,
+            "log": {"level": "info", "fields": {"service": "registry"}},
+            "storage": {
+                "filesystem": {"rootdirectory": pod.DATA_FOLDER},
+                "delete": {"enabled": True},
+                # Abandoned uploads are the pruner's: it also finds those that never wrote when they started,
+                # and one tree is better cleaned by one program.
+                "maintenance": {"uploadpurging": {"enabled": False}},
+                **cache,
+            },
+            "http": {
+                "addr": f":{pod.PORT}",
+                "draintimeout": f"{_DRAIN}s",
+                "headers": {"X-Content-Type-Options": ["nosniff"]},
+                "tls": {
+                    "certificate": f"{pod.TLS_FOLDER}/tls.crt",
+                    "key": f"{pod.TLS_FOLDER}/tls.key",
+                    "minimumtls": "tls1.2",
+                },
+            },
+            "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
+        },
+        sort_keys=False,
+    )
+
+
+def _http_secret(name: str, child: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """What the registry signs the state of uploads with; the same across restarts, so that they resume."""
+    key = tls.PrivateKey(f"{name}-http-secret", algorithm="ED25519", opts=child)
+    return pulumi.Output.secret(key.private_key_pem).apply(
+        lambda pem: hashlib.sha256(pem.encode()).hexdigest()
+    )
+
+
+def _pod(
+    settings: Settings,
+    config: k8s.core.v1.ConfigMap,
+    tls_secret: k8s.core.v1.Secret,
+    http_secret: k8s.core.v1.Secret,
+    pruner: Pruner,
+) -> k8s.core.v1.PodSpecArgs:
+    return k8s.core.v1.PodSpecArgs(
+        # The pruner finds the registry's process and signals it.
+        share_process_namespace=True,
+        service_account_name=pruner.service_account,
+        # A token, where there is one, is mounted into the pruner alone.
+        automount_service_account_token=False,
+        # A Service named registry would set REGISTRY_PORT and more, which the registry takes for settings.
+        enable_service_links=False,
+        termination_grace_period_seconds=_TERMINATION,
+        security_context=pod.pod_security(),
+        affinity=_affinity(settings.storage),
+        init_containers=pruner.init_containers,
+        containers=[_container(settings, http_secret), pruner.container],
+        volumes=[
+            k8s.core.v1.VolumeArgs(
+                name=pod.DATA,
+                host_path=k8s.core.v1.HostPathVolumeSourceArgs(
+                    path=settings.storage.path, type="DirectoryOrCreate"
+                ),
+            ),
+            *_config_volumes(settings, config),
+            k8s.core.v1.VolumeArgs(
+                name=_TLS,
+                secret=k8s.core.v1.SecretVolumeSourceArgs(
+                    secret_name=tls_secret.metadata.name,
+                    default_mode=0o400,
+                    items=[k8s.core.v1.KeyToPathArgs(key=file, path=file) for file in ("tls.crt", "tls.key")],
+                ),
+            ),
+            *pruner.volumes,
+        ],
+    )
+
+
+def _config_volumes(settings: Settings, config: k8s.core.v1.ConfigMap) -> list[k8s.core.v1.VolumeArgs]:
+    if settings.pruning.mode == "online":
+        return [pod.config_map_volume(pod.CONFIG, config, 0o444)]
+    # The pruner rewrites what the registry reads, so that lies where it can be written.
+    return [
+        pod.config_map_volume(pod.PRISTINE_CONFIG, config, 0o444),
+        k8s.core.v1.VolumeArgs(
+            name=pod.CONFIG, empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit="1Mi")
+        ),
+    ]
+
+
+def _affinity(storage: HostPath) -> k8s.core.v1.AffinityArgs | None:
+    if storage.node is None:
+        return None
+    return k8s.core.v1.AffinityArgs(
+        node_affinity=k8s.core.v1.NodeAffinityArgs(
+            required_during_scheduling_ignored_during_execution=k8s.core.v1.NodeSelectorArgs(
+                node_selector_terms=[
+                    k8s.core.v1.NodeSelectorTermArgs(
+                        match_fields=[
+                            k8s.core.v1.NodeSelectorRequirementArgs(
+                                key="metadata.name", operator="In", values=[storage.node]
+                            )
+                        ]
+                    )
+                ]
+            )
+        )
+    )
+
+
+def _container(settings: Settings, http_secret: k8s.core.v1.Secret) -> k8s.core.v1.ContainerArgs:
+    return k8s.core.v1.ContainerArgs(
+        name="registry",
+        image=settings.registry_image,
+        image_pull_policy="IfNotPresent",
+        args=["serve", f"{pod.CONFIG_FOLDER}/{pod.CONFIG_FILE}"],
+        env=[
+            k8s.core.v1.EnvVarArgs(
+                name="REGISTRY_HTTP_SECRET",
+                value_from=k8s.core.v1.EnvVarSourceArgs(
+                    secret_key_ref=k8s.core.v1.SecretKeySelectorArgs(
+                        name=http_secret.metadata.name, key="secret"
+                    )
+                ),
+            ),
+            # Version 3 sends its traces to a collector on localhost unless told otherwise.
+            k8s.core.v1.EnvVarArgs(name="OTEL_TRACES_EXPORTER", value="none"),
+        ],
+        ports=[k8s.core.v1.ContainerPortArgs(name="https", container_port=pod.PORT)],
+        # A restart in place begins with the startup probe again, so it never counts against the liveness.
+        startup_probe=_probe(period=1, failures=120),
+        readiness_probe=_probe(period=5, failures=2),
+        liveness_probe=_probe(period=10, failures=6),
+        resources=k8s.core.v1.ResourceRequirementsArgs(
+            requests={"cpu": "50m", "memory": "64Mi"}, limits={"cpu": "2", "memory": "512Mi"}
+        ),
+        security_context=pod.container_security(),
+        volume_mounts=[
+            pod.mount(pod.DATA, pod.DATA_FOLDER, read_only=False),
+            pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=True),
+            pod.mount(_TLS, pod.TLS_FOLDER, read_only=True),
+        ],
+    )
+
+
+def _probe(*, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
+    return k8s.core.v1.ProbeArgs(
+        http_get=k8s.core.v1.HTTPGetActionArgs(path="/v2/", port="https", scheme="HTTPS"),
+        period_seconds=period,
+        failure_threshold=failures,
+        timeout_seconds=5,
+    )
