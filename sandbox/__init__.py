@@ -1,0 +1,1 @@
+"""A throw-away, real single-node Kubernetes on this machine, from ordinary package registries alone."""

@@ -1,0 +1,81 @@
+"""`python -m sandbox up|down|status|kubeconfig [--name NAME]`."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sandbox.cluster import bring_up, is_up, node_address
+from sandbox.errors import SandboxError
+from sandbox.place import Place
+from sandbox.steps import Steps
+from sandbox.teardown import take_down
+
+DEFAULT_NAME = "local"
+
+
+def main() -> int:
+    """Carry out one command; 0 is success, 1 a failure that was explained, 130 an interruption."""
+    arguments = _arguments()
+    try:
+        place = Place(arguments.name)
+        if arguments.command == "kubeconfig":
+            print(place.kubeconfig)
+            return 0
+        if arguments.command == "status":
+            up = is_up(place)
+            print(f"up, node at {node_address(place)}" if up else "down")
+            return 0 if up else 1
+        need_root(f"python -m sandbox {arguments.command}")
+        steps = Steps()
+        with exclusive(place):
+            if arguments.command == "up":
+                bring_up(place, steps)
+                steps.close(f"sandbox {place.name!r} up")
+                print(f"kubeconfig: {place.kubeconfig}")
+            else:
+                with steps.step(f"sandbox {place.name!r} down"):
+                    take_down(place)
+    except SandboxError as error:
+        print(f"sandbox: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("sandbox: interrupted; the next `up` or `down` clears what is half-made", file=sys.stderr)
+        return 130
+    return 0
+
+
+def need_root(command: str) -> None:
+    """Raise SandboxError unless this process may make namespaces and mounts."""
+    if os.geteuid() != 0:
+        raise SandboxError(
+            f"a cluster on this machine needs root: run `sudo {command}`, or point KUBECONFIG at a cluster"
+        )
+
+
+@contextmanager
+def exclusive(place: Place) -> Generator[None]:
+    """Hold the sandbox's lock, so that two commands on one name follow each other."""
+    with Path(f"/run/{place.context}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox", description="A throw-away Kubernetes on this machine."
+    )
+    parser.add_argument("command", choices=["up", "down", "status", "kubeconfig"])
+    parser.add_argument(
+        "--name", default=DEFAULT_NAME, help="which sandbox; several live side by side (%(default)s)"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

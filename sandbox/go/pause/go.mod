@@ -1,0 +1,3 @@
+module docker-registry/sandbox/pause
+
+go 1.26.0

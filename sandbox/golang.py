@@ -1,0 +1,104 @@
+"""Builds the Go programs of sandbox/go."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.cache import built, digest_of, entry
+from sandbox.commands import run
+from sandbox.errors import SandboxError
+
+SOURCES = Path(__file__).resolve().parent / "go"
+MINIMUM_GO = (1, 26)
+FREE_BYTES = 8 << 30  # the compiler's own cache takes about half of this in a cold build
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One module below sandbox/go: what to build in it, and the variables that the linker sets."""
+
+    module: str
+    target: str
+    variables: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def inputs(self) -> str:
+        """Changes whenever the built program would."""
+        files = sorted(path for path in (SOURCES / self.module).iterdir() if path.is_file())
+        return digest_of([self.target, str(self.variables), *(path.read_bytes() for path in files)])
+
+    @property
+    def is_built(self) -> bool:
+        """Whether `build` has nothing to do."""
+        return entry(self.module, self.inputs).is_dir()
+
+
+KUBERNETES_VERSION = "v1.36.3"
+PULUMI_VERSION = "3.259.0"
+
+KUBERNETES = Program(
+    "kubernetes",
+    ".",
+    (
+        ("k8s.io/component-base/version.gitVersion", KUBERNETES_VERSION),
+        ("k8s.io/component-base/version.gitMajor", "1"),
+        ("k8s.io/component-base/version.gitMinor", "36"),
+        ("k8s.io/component-base/version.gitTreeState", "clean"),
+        ("k8s.io/component-base/version.gitCommit", "0" * 40),
+        ("k8s.io/client-go/pkg/version.gitVersion", KUBERNETES_VERSION),
+    ),
+)
+REGISTRY = Program("registry", "github.com/distribution/distribution/v3/cmd/registry")
+PULUMI = Program(
+    "pulumi",
+    "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    (("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", PULUMI_VERSION),),
+)
+PAUSE = Program("pause", ".")
+
+
+def build(program: Program) -> Path:
+    """Return the path of the program's executable, compiling it when it is not in the cache.
+
+    Raises SandboxError when Go is missing or too old, when the disk is too full, or when the build fails.
+    """
+
+    def compile_into(folder: Path) -> None:
+        _check_go()
+        _check_disk(folder)
+        flags = ["-s", "-w", *(f"-X={name}={value}" for name, value in program.variables)]
+        run(
+            ["go", "build", f"-ldflags={' '.join(flags)}", "-o", folder / program.module, program.target],
+            what=f"building {program.module} from source",
+            cwd=SOURCES / program.module,
+            env={"CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GOWORK": "off"},
+        )
+
+    return built(program.module, program.inputs, compile_into) / program.module
+
+
+def _check_go() -> None:
+    wanted = ".".join(map(str, MINIMUM_GO))
+    if not shutil.which("go"):
+        raise SandboxError(
+            f"Go is not on PATH: install Go {wanted} or later (https://go.dev/dl) and add its bin folder to PATH"
+        )
+    version = run(["go", "env", "GOVERSION"], what="asking Go for its version").strip()
+    numbers = re.match(r"go(\d+)\.(\d+)", version)
+    if numbers and (int(numbers[1]), int(numbers[2])) < MINIMUM_GO:
+        raise SandboxError(f"{version} is too old: install Go {wanted} or later (https://go.dev/dl)")
+
+
+def _check_disk(folder: Path) -> None:
+    cache = Path(run(["go", "env", "GOCACHE"], what="asking Go for its cache").strip())
+    cache.mkdir(parents=True, exist_ok=True)
+    for place in (folder, cache):
+        free = shutil.disk_usage(place).free
+        if free < FREE_BYTES:
+            raise SandboxError(
+                f"{place} has {free >> 30} GiB free and a build from source needs {FREE_BYTES >> 30} GiB:"
+                " make room, or point GOCACHE and XDG_CACHE_HOME at a larger disk"
+            )

@@ -1,0 +1,62 @@
+"""Debian packages: only what is missing is installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from sandbox.commands import run
+from sandbox.errors import SandboxError
+
+# program or file -> package that brings it; a machine may have the program from elsewhere, which is as good
+CLUSTER = {
+    "containerd": "containerd",
+    "runc": "runc",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "ipset": "ipset",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "mount": "mount",
+}
+IMAGES = {"mmdebstrap": "mmdebstrap"}
+TESTS = {"skopeo": "skopeo", "buildah": "buildah"}
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def missing(wanted: dict[str, str]) -> list[str]:
+    """The packages whose program or file is not there."""
+    path = os.pathsep.join((os.environ.get("PATH", ""), SYSTEM_PATH))
+    return sorted(
+        {
+            package
+            for probe, package in wanted.items()
+            if not (Path(probe).exists() if probe.startswith("/") else shutil.which(probe, path=path))
+        }
+    )
+
+
+def install(packages: Iterable[str]) -> None:
+    """Install with apt; raises SandboxError when there is no apt or it fails."""
+    names = list(packages)
+    if not names:
+        return
+    listed = " ".join(names)
+    if not shutil.which("apt-get"):
+        raise SandboxError(
+            f"these are missing: {listed}, and there is no apt-get here: install them by other means"
+        )
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    try:
+        run(["apt-get", "update", "-qq"], what="refreshing the package lists", env=quiet)
+        run(
+            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *names],
+            what=f"installing {listed}",
+            env=quiet,
+        )
+    except SandboxError as error:
+        raise SandboxError(f"{error}; run `apt-get install {listed}` yourself and try again") from error

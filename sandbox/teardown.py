@@ -1,0 +1,70 @@
+"""Takes a sandbox down, whole or half-made, and leaves nothing of it on the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from sandbox.cgroups import remove_cgroup
+from sandbox.errors import SandboxError
+from sandbox.network import disconnect
+from sandbox.place import MOUNT_POINTS, STATE_ROOT, Place
+from sandbox.processes import kill_node
+
+# Which mount points did not exist before the first sandbox; they go with the last.
+_MADE = STATE_ROOT / ".made-mount-points.json"
+
+
+def take_down(place: Place) -> None:
+    """End the node and remove its state, its storage included; a sandbox that is not there is no error."""
+    clear_remains(place)
+    if place.state.exists():
+        _refuse_mounted(place.state)
+        shutil.rmtree(place.state)
+    remove_mount_points()
+
+
+def clear_remains(place: Place) -> None:
+    """End whatever runs of the node and remove what lives outside its state."""
+    kill_node(place)
+    disconnect(place)
+    remove_cgroup(place)
+
+
+def make_mount_points() -> None:
+    """Create the folders over which a node mounts its own."""
+    made = set(_made())
+    for path in MOUNT_POINTS:
+        if not Path(path).is_dir():
+            made.add(path)
+            # Noted first: a folder that is noted and missing is harmless, the other way round it would stay.
+            _MADE.write_text(json.dumps(sorted(made)))
+            Path(path).mkdir(parents=True)
+
+
+def remove_mount_points() -> None:
+    """Remove those folders that were created for a sandbox, once there is none and they are empty."""
+    if not STATE_ROOT.exists() or any(path.is_dir() for path in STATE_ROOT.iterdir()):
+        return
+    for path in _made():
+        try:
+            os.rmdir(path)
+        except OSError:
+            # Someone else has put something there since, so it is theirs.
+            continue
+    _MADE.unlink(missing_ok=True)
+    if not any(STATE_ROOT.iterdir()):
+        STATE_ROOT.rmdir()
+
+
+def _made() -> list[str]:
+    return json.loads(_MADE.read_text()) if _MADE.exists() else []
+
+
+def _refuse_mounted(state: Path) -> None:
+    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    inside = [path for path in mounted if path == str(state) or path.startswith(f"{state}/")]
+    if inside:
+        raise SandboxError(f"{inside[0]} is still mounted: unmount it (`umount {inside[0]}`) and try again")
