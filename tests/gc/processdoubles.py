@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from socketserver import UnixStreamServer
 
@@ -112,8 +113,8 @@ class Answering:
         self.server.server_close()
 
 
-def self_signed(folder: Path) -> Path:
-    """`folder` with ca.crt, a certificate for another name than localhost, and tls.pem, it and its key."""
+def self_signed(folder: Path, *addresses: str) -> Path:
+    """`folder` with ca.crt, a certificate for `addresses` and not for localhost, and tls.pem, it with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry.example")])
     certificate = (
@@ -121,6 +122,10 @@ def self_signed(folder: Path) -> Path:
         .not_valid_before(datetime.now(UTC) - timedelta(days=1))
         .not_valid_after(datetime.now(UTC) + timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address(address)) for address in addresses]),
+            critical=False,
+        )
         .sign(key, hashes.SHA256())
         .public_bytes(serialization.Encoding.PEM)
     )

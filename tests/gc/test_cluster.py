@@ -1,0 +1,265 @@
+"""The images that a cluster runs or names: asked of a real HTTPS server that speaks the list API."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from pruner.clock import Stopped
+from pruner.cluster import KubernetesApi, RunningImages, running_images
+from pruner.errors import ClusterError
+from tests.gc.processdoubles import FakeClock, self_signed, server_tls
+
+SHA = "sha256:" + "ab" * 32
+OTHER = "sha512:" + "cd" * 64
+
+
+class FakeApi:
+    """An API server that lists `objects` in pages of two; the `failures` of a path are answered first."""
+
+    def __init__(self, identity: Path) -> None:
+        self.objects: dict[str, list[dict[str, Any]]] = {}
+        self.failures: dict[str, list[tuple[int, bytes]]] = {}
+        self.requests: list[str] = []
+        self.token = "first"
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.requests.append(self.path)
+                status, body = outer.answer(self.path, self.headers["Authorization"])
+                self.send_response(status)
+                if status == 302:
+                    self.send_header("Location", "https://elsewhere.example/")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002, the parameter's name is inherited
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.socket = server_tls(identity).wrap_socket(self.server.socket, server_side=True)
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread.start()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        host, port = self.server.server_address[:2]
+        return {"KUBERNETES_SERVICE_HOST": str(host), "KUBERNETES_SERVICE_PORT": str(port)}
+
+    def answer(self, target: str, authorization: str | None) -> tuple[int, bytes]:
+        path, query = urlsplit(target).path.strip("/"), parse_qs(urlsplit(target).query)
+        if self.failures.get(path):
+            return self.failures[path].pop(0)
+        if authorization != f"Bearer {self.token}":
+            return 401, json.dumps({"kind": "Status", "message": "Unauthorized"}).encode()
+        objects, start = self.objects.get(path, []), int(query.get("continue", ["0"])[0])
+        end = start + 2 if query["limit"] != ["0"] else len(objects)
+        metadata = {"continue": str(end)} if end < len(objects) else {}
+        return 200, json.dumps({"metadata": metadata, "items": objects[start:end]}).encode()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture(scope="module")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return self_signed(tmp_path_factory.mktemp("tls"), "127.0.0.1")
+
+
+@pytest.fixture
+def server(identity: Path) -> Iterator[FakeApi]:
+    server = FakeApi(identity)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def account(tmp_path: Path, identity: Path) -> Path:
+    (tmp_path / "token").write_text("first\n")
+    (tmp_path / "ca.crt").write_bytes((identity / "ca.crt").read_bytes())
+    return tmp_path
+
+
+@pytest.fixture
+def api(server: FakeApi, account: Path) -> KubernetesApi:
+    return KubernetesApi.of_pod(server.environ, FakeClock(), str(account))
+
+
+def pod(*images: str, **more: Any) -> dict[str, Any]:
+    return {"spec": {"containers": [{"name": "c", "image": image} for image in images], **more}}
+
+
+def workload(*images: str, **more: Any) -> dict[str, Any]:
+    return {"spec": {"template": pod(*images, **more)}}
+
+
+def test_every_kind_and_every_container_counts(server: FakeApi, api: KubernetesApi) -> None:
+    server.objects = {
+        "api/v1/pods": [
+            pod(
+                "h:1/pod:1",
+                initContainers=[{"image": "h:1/init:1"}],
+                ephemeralContainers=[{"image": "h:1/debug:1"}],
+            )
+            | {
+                "status": {
+                    "containerStatuses": [
+                        {"image": "h:1/pod:1", "imageID": f"h:1/pod@{SHA}"},
+                        {"imageID": ""},
+                    ],
+                    "initContainerStatuses": [{"image": OTHER, "imageID": OTHER}],
+                }
+            },
+            pod(
+                "h:1/files:1",
+                volumes=[{"name": "v", "image": {"reference": "h:1/volume:1"}}, {"emptyDir": {}}],
+            ),
+            {"spec": {}},
+        ],
+        "apis/apps/v1/deployments": [workload("h:1/deployment:1")],
+        "apis/apps/v1/replicasets": [workload("h:1/deployment:0")],
+        "apis/apps/v1/statefulsets": [workload("h:1/stateful:1")],
+        "apis/apps/v1/daemonsets": [workload("h:1/daemon:1")],
+        "apis/batch/v1/jobs": [workload("h:1/job:1")],
+        "apis/batch/v1/cronjobs": [{"spec": {"jobTemplate": workload("h:1/cron:1")}}],
+    }
+    running = running_images(api)
+    assert running.tags == {
+        ("pod", "1"),
+        ("init", "1"),
+        ("debug", "1"),
+        ("files", "1"),
+        ("volume", "1"),
+        ("deployment", "1"),
+        ("deployment", "0"),
+        ("stateful", "1"),
+        ("daemon", "1"),
+        ("job", "1"),
+        ("cron", "1"),
+    }
+    assert running.digests == {SHA, OTHER}
+
+
+def test_an_empty_cluster_runs_nothing(api: KubernetesApi) -> None:
+    assert running_images(api) == RunningImages()
+
+
+def test_a_list_comes_in_pages(server: FakeApi, api: KubernetesApi) -> None:
+    server.objects["api/v1/pods"] = [pod(f"app:{number}") for number in range(5)]
+    assert len(list(api.items("api/v1/pods"))) == 5
+    assert server.requests == [
+        "/api/v1/pods?limit=250",
+        "/api/v1/pods?limit=250&continue=2",
+        "/api/v1/pods?limit=250&continue=4",
+    ]
+
+
+def test_a_list_that_expired_between_pages_is_taken_anew(server: FakeApi, api: KubernetesApi) -> None:
+    server.objects["api/v1/pods"] = [pod(f"app:{number}") for number in range(5)]
+    items = api.items("api/v1/pods")
+    first = [next(items), next(items)]
+    server.failures["api/v1/pods"] = [(410, b"{}")]
+    names = {item["spec"]["containers"][0]["image"] for item in [*first, *items]}
+    assert names == {f"app:{number}" for number in range(5)}
+    assert server.requests[-1] == "/api/v1/pods?limit=0"
+
+
+def test_the_token_is_read_anew_for_every_request(server: FakeApi, api: KubernetesApi, account: Path) -> None:
+    list(api.items("api/v1/pods"))
+    server.token = "second"
+    (account / "token").write_text("second")
+    list(api.items("api/v1/pods"))
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_server_is_asked_again(server: FakeApi, api: KubernetesApi, status: int) -> None:
+    server.failures["api/v1/pods"] = [(status, b"{}")] * 3
+    assert list(api.items("api/v1/pods")) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "sentence"),
+    [
+        (503, b'{"message": "etcd is away"}', "503 for apis/batch/v1/jobs: etcd is away"),
+        (
+            403,
+            b'{"message": "jobs is forbidden"}',
+            "403 .*: jobs is forbidden; .* must be allowed to list them",
+        ),
+        (401, b"not json", "401 .*must be allowed"),
+        (404, b"{}", "404 for apis/batch/v1/jobs"),
+        (302, b"", "302"),
+        (410, b"{}", "410"),
+        (200, b"<html>", "no JSON for apis/batch/v1/jobs"),
+        (200, b"[]", "no list of apis/batch/v1/jobs"),
+        (200, b"{}", "no list of apis/batch/v1/jobs"),
+    ],
+)
+def test_half_an_answer_is_none(
+    server: FakeApi, api: KubernetesApi, status: int, body: bytes, sentence: str
+) -> None:
+    server.failures["apis/batch/v1/jobs"] = [(status, body)] * 9
+    with pytest.raises(ClusterError, match=sentence) as refusal:
+        running_images(api)
+    assert "first" not in str(refusal.value)
+
+
+def test_a_server_that_is_away_is_an_error(server: FakeApi, account: Path) -> None:
+    clock = FakeClock()
+    environ = server.environ | {"KUBERNETES_SERVICE_PORT": "1"}
+    with pytest.raises(ClusterError, match=r"cannot be reached: .*refused"):
+        running_images(KubernetesApi.of_pod(environ, clock, str(account)))
+    assert clock.time == 7
+
+
+def test_a_server_of_another_ca_is_not_trusted(server: FakeApi, account: Path, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    stranger = self_signed(tmp_path / "other", "127.0.0.1")
+    (account / "ca.crt").write_bytes((stranger / "ca.crt").read_bytes())
+    with pytest.raises(ClusterError, match="CERTIFICATE_VERIFY_FAILED"):
+        running_images(KubernetesApi.of_pod(server.environ, FakeClock(), str(account)))
+    assert server.requests == []
+
+
+def test_a_stop_ends_the_waiting(server: FakeApi, account: Path) -> None:
+    def stop() -> None:
+        raise Stopped("asked to end")
+
+    server.failures["api/v1/pods"] = [(503, b"{}")]
+    with pytest.raises(Stopped):
+        running_images(KubernetesApi.of_pod(server.environ, FakeClock(stop), str(account)))
+
+
+def test_outside_of_a_cluster_the_way_out_is_named(account: Path) -> None:
+    with pytest.raises(ClusterError, match="set GC_PROTECT_RUNNING to false"):
+        KubernetesApi.of_pod({}, FakeClock(), str(account))
+
+
+def test_a_missing_token_or_ca_is_an_error(server: FakeApi, account: Path) -> None:
+    api = KubernetesApi.of_pod(server.environ, FakeClock(), str(account))
+    (account / "token").unlink()
+    with pytest.raises(ClusterError, match=r"token.*No such file"):
+        running_images(api)
+    (account / "ca.crt").unlink()
+    with pytest.raises(ClusterError, match=r"ca\.crt cannot be read"):
+        KubernetesApi.of_pod(server.environ, FakeClock(), str(account))
+
+
+def test_an_ipv6_address_makes_a_url(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "socket.getaddrinfo", lambda host, *_, **__: (_ for _ in ()).throw(OSError(f"asked {host}"))
+    )
+    api = KubernetesApi.of_pod({"KUBERNETES_SERVICE_HOST": "fd00::1"}, FakeClock(), str(account))
+    with pytest.raises(ClusterError, match=r"https://\[fd00::1\]:443 cannot be reached: asked fd00::1"):
+        running_images(api)
