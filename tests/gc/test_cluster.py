@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -257,9 +258,10 @@ def test_a_missing_token_or_ca_is_an_error(server: FakeApi, account: Path) -> No
 
 
 def test_an_ipv6_address_makes_a_url(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "socket.getaddrinfo", lambda host, *_, **__: (_ for _ in ()).throw(OSError(f"asked {host}"))
-    )
+    def resolve(host: str, *_: object) -> None:
+        raise OSError(f"asked {host}")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
     api = KubernetesApi.of_pod({"KUBERNETES_SERVICE_HOST": "fd00::1"}, FakeClock(), str(account))
     with pytest.raises(ClusterError, match=r"https://\[fd00::1\]:443 cannot be reached: asked fd00::1"):
         running_images(api)
