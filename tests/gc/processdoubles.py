@@ -114,7 +114,7 @@ class Answering:
 
 
 def self_signed(folder: Path, *addresses: str) -> Path:
-    """`folder` with ca.crt, a certificate for `addresses`, never for localhost, and tls.pem, it and its key."""
+    """`folder` with ca.crt, a certificate for `addresses` but not localhost, and tls.pem, it and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "registry.example")])
     certificate = (
