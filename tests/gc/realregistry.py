@@ -188,12 +188,17 @@ class RealRegistry:
     def wait_ready(self) -> None:
         _until(self._answers, f"the registry {self.version} on port {self.port}", self.log)
 
-    def collect(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """The registry's own `garbage-collect` over this tree."""
+    def start_collect(self, *options: str) -> subprocess.Popen[str]:
+        """The registry's own `garbage-collect` over this tree, begun."""
         command = [binary(self.version), "garbage-collect", *options, str(self.config)]
-        return subprocess.run(
-            command, env=_environment(), capture_output=True, text=True, timeout=300, check=False
-        )
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, env=_environment(), stdout=pipe, stderr=pipe, text=True)
+
+    def collect(self, *options: str) -> tuple[int, str]:
+        """The registry's own `garbage-collect` to its end: the exit code, and what it wrote."""
+        process = self.start_collect(*options)
+        output, errors = process.communicate(timeout=300)
+        return process.returncode, output + errors
 
     def _answers(self) -> bool:
         try:
