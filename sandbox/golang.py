@@ -84,7 +84,7 @@ def _check_go() -> None:
     wanted = ".".join(map(str, MINIMUM_GO))
     if not shutil.which("go"):
         raise SandboxError(
-            f"Go is not on PATH: install Go {wanted} or later (https://go.dev/dl) and add its bin folder to PATH"
+            f"Go is not on PATH: install Go {wanted} or later (https://go.dev/dl) and add its bin to PATH"
         )
     version = run(["go", "env", "GOVERSION"], what="asking Go for its version").strip()
     numbers = re.match(r"go(\d+)\.(\d+)", version)

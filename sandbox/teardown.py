@@ -17,12 +17,17 @@ from sandbox.processes import kill_node
 _MADE = STATE_ROOT / ".made-mount-points.json"
 
 
-def take_down(place: Place) -> None:
-    """End the node and remove its state, its storage included; a sandbox that is not there is no error."""
+def take_down(place: Place, *, keep_storage: bool = False) -> None:
+    """End the node and remove its state, by default its storage included; nothing there is no error."""
     clear_remains(place)
     if place.state.exists():
         _refuse_mounted(place.state)
-        shutil.rmtree(place.state)
+        for path in sorted(place.state.iterdir()):
+            if path == place.storage and keep_storage:
+                continue
+            shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+        if not keep_storage:
+            place.state.rmdir()
     remove_mount_points()
 
 

@@ -1,0 +1,66 @@
+"""Which cluster `make up` means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes import client as _client
+from kubernetes import config as _config
+
+from sandbox.errors import SandboxError
+from sandbox.place import STATE_ROOT
+
+client: Any = _client
+config: Any = _config
+ANSWER_WITHIN = (5, 10)  # seconds to connect, seconds to answer
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A cluster of the user's by its kubeconfig's `context`; None means a throw-away one."""
+
+    context: str | None
+
+
+def choose_target(environment: Mapping[str, str], home: Path, *, sandbox: bool) -> Target:
+    """The cluster of the kubeconfig when there is one, else a throw-away cluster.
+
+    Raises SandboxError when a kubeconfig names a cluster that does not answer: a cluster that is down for a
+    moment is no wish for another one.
+    """
+    if sandbox:
+        return Target(None)
+    given = environment.get("KUBECONFIG")
+    paths = [Path(path) for path in (given or str(home / ".kube" / "config")).split(os.pathsep) if path]
+    if any(path.is_relative_to(STATE_ROOT) for path in paths):
+        return Target(None)
+    if not given and not any(path.exists() for path in paths):
+        return Target(None)
+    return Target(_context_that_answers(os.pathsep.join(map(str, paths))))
+
+
+def _context_that_answers(kubeconfig: str) -> str:
+    way_out = (
+        "start that cluster, choose another with KUBECONFIG, or run `make up SANDBOX=1` for a throw-away one"
+    )
+    try:
+        _, active = config.list_kube_config_contexts(kubeconfig)
+        api = config.new_client_from_config(kubeconfig, persist_config=False)
+    except (config.ConfigException, yaml.YAMLError, OSError) as error:
+        raise SandboxError(f"the kubeconfig {kubeconfig} is of no use ({error}): {way_out}") from error
+    api.configuration.retries = 0
+    try:
+        client.VersionApi(api).get_code(_request_timeout=ANSWER_WITHIN)
+    except Exception as error:
+        # Whatever the client library raises here means one thing to the user.
+        reason = str(error).splitlines()[0]
+        raise SandboxError(
+            f"the cluster of the kubeconfig {kubeconfig}, context {active['name']}, does not answer"
+            f" ({type(error).__name__}: {reason[:200]}): {way_out}"
+        ) from error
+    return active["name"]
