@@ -18,14 +18,23 @@ class PluginError(Exception):
 class NotReady(PluginError):
     """The object exists now, but did not become what it should in time.
 
-    The engine keeps `state` under `resource_id`, shows `reasons`, and tries an update on the next run.
+    The engine keeps `state` under `resource_id` (and `inputs`, after a read), shows `reasons`, and tries an
+    update on the next run.
     """
 
-    def __init__(self, message: str, resource_id: str, state: Properties, reasons: Sequence[str]) -> None:
+    def __init__(
+        self,
+        message: str,
+        resource_id: str,
+        state: Properties,
+        reasons: Sequence[str],
+        inputs: Properties | None = None,
+    ) -> None:
         super().__init__(message)
         self.resource_id = resource_id
         self.state = state
         self.reasons = (message, *reasons)
+        self.inputs = inputs
 
 
 class Log(Protocol):

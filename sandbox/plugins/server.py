@@ -77,7 +77,10 @@ def _answer(function: Callable[[Any], Message], request: Any, context: Any) -> M
         status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
         status.details.add().Pack(
             provider_pb2.ErrorResourceInitFailed(
-                id=error.resource_id, properties=encode(error.state), reasons=error.reasons
+                id=error.resource_id,
+                properties=encode(error.state),
+                reasons=error.reasons,
+                inputs=encode(error.inputs) if error.inputs is not None else None,
             )
         )
         context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))

@@ -98,6 +98,16 @@ def _encode(value: Any) -> struct_pb2.Value:
             raise TypeError(f"no property value: {type(value).__name__}")
 
 
+def as_dict(value: Any) -> Properties:
+    """The value if it is an object, else an empty one."""
+    return cast("Properties", value) if isinstance(value, dict) else {}
+
+
+def as_list(value: Any) -> list[Any]:
+    """The value if it is a list, else an empty one."""
+    return cast("list[Any]", value) if isinstance(value, list) else []
+
+
 def reveal(value: Any) -> Any:
     """The value without its `Secret` wrappers, at any depth; a copy."""
     match value:
