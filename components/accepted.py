@@ -61,7 +61,7 @@ def fraction(text: str) -> float:
 
 
 def image(text: str) -> str:
-    """An image reference, such as `docker.io/library/registry:3.0.0`."""
+    """An image reference, such as `registry.example.com/team/name:tag`."""
     if _IMAGE.fullmatch(text):
         return text
     raise ValueError(f"{text!r} is no image reference: give one such as registry.example.com/team/name:tag")

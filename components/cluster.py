@@ -27,6 +27,12 @@ DEFINITION = "registryaddresses.docker-registry.internal"
 OWNER_ANNOTATION = "docker-registry.internal/owned-by"
 SERVICE = "registry"
 
+_DEFAULT = Path("~/.kube/config")
+_CHOOSE = (
+    "choose another by KUBECONFIG, `pulumi config set kubernetes:kubeconfig` or "
+    "`pulumi config set kubernetes:context`"
+)
+
 # Connecting and reading, seconds each. A cluster further away than that is no place to deploy to.
 _TIMEOUT = (5, 15)
 
@@ -76,10 +82,7 @@ def survey(settings: Settings) -> Cluster:
             "use a kubeconfig whose user may administer the cluster"
         ) from None
     except HTTPError as error:
-        raise ClusterError(
-            f"the cluster does not answer ({error}): start it, or choose another with KUBECONFIG, "
-            "`pulumi config set kubernetes:kubeconfig` or `pulumi config set kubernetes:context`"
-        ) from None
+        raise ClusterError(f"the cluster does not answer ({error}): start it, or {_CHOOSE}") from None
     _refuse_taken_port(settings, services.items)
     found = tuple(sorted(map(_node, nodes.items), key=lambda node: node.name))
     _check_storage_node(settings, [node.name for node in found])
@@ -90,37 +93,32 @@ def _connect(provider: pulumi.Config) -> Any:
     """A client for the cluster the provider will use: its configuration, else KUBECONFIG, else in the pod."""
     if provider.get("cluster"):
         raise ClusterError("kubernetes:cluster is not followed here: choose a context by kubernetes:context")
-    context = provider.get("context")
     settings = client.Configuration()
     try:
-        _load(provider.get("kubeconfig"), context, settings)
-    except (config.ConfigException, yaml.YAMLError, OSError) as error:
-        raise ClusterError(
-            f"no usable kubeconfig ({error}): set KUBECONFIG, or `pulumi config set kubernetes:kubeconfig`"
-        ) from None
+        _load(provider.get("kubeconfig"), provider.get("context"), settings)
+    except yaml.YAMLError:
+        # Its message quotes what it could not read, which may be a token.
+        raise ClusterError(f"no usable kubeconfig (it is no YAML): {_CHOOSE}") from None
+    except (config.ConfigException, OSError) as error:
+        raise ClusterError(f"no usable kubeconfig ({error}): {_CHOOSE}") from None
     settings.retries = 0
     return client.ApiClient(settings)
 
 
 def _load(kubeconfig: str | None, context: str | None, settings: Any) -> None:
-    if kubeconfig is None:
-        in_pod = "KUBERNETES_SERVICE_HOST" in os.environ and not (
-            "KUBECONFIG" in os.environ or Path("~/.kube/config").expanduser().exists()
-        )
-        if in_pod:
-            config.load_incluster_config(client_configuration=settings)
-        else:
-            config.load_kube_config(context=context, client_configuration=settings, persist_config=False)
-    elif "\n" in kubeconfig or kubeconfig.lstrip().startswith("{"):
+    if kubeconfig and ("\n" in kubeconfig or kubeconfig.lstrip().startswith("{")):
+        content = yaml.safe_load(kubeconfig)
         config.load_kube_config_from_dict(
-            yaml.safe_load(kubeconfig),
-            context=context,
-            client_configuration=settings,
-            persist_config=False,
+            content, context=context, client_configuration=settings, persist_config=False
         )
-    else:
-        path = str(Path(kubeconfig).expanduser())
-        config.load_kube_config(path, context=context, client_configuration=settings, persist_config=False)
+        return
+    path = kubeconfig or os.environ.get("KUBECONFIG")
+    if not path and "KUBERNETES_SERVICE_HOST" in os.environ and not _DEFAULT.expanduser().exists():
+        config.load_incluster_config(client_configuration=settings)
+        return
+    # The client reads KUBECONFIG once, when it is imported; the provider whenever it is asked.
+    path = os.path.expanduser(path or str(_DEFAULT))
+    config.load_kube_config(path, context=context, client_configuration=settings, persist_config=False)
 
 
 def _refuse_taken_port(settings: Settings, services: list[Any]) -> None:

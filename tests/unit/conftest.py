@@ -1,0 +1,35 @@
+"""The program's fixtures: a cluster that answers, and a run of the whole program against it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit import fakecluster, program
+from tests.unit.fakecluster import FakeCluster
+from tests.unit.program import Graph
+
+Deploy = Callable[..., Graph]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCluster]:
+    """A running cluster to which KUBECONFIG leads."""
+    with fakecluster.running() as running:
+        path = tmp_path / "kubeconfig"
+        path.write_text(running.kubeconfig())
+        monkeypatch.setenv("KUBECONFIG", str(path))
+        yield running
+
+
+@pytest.fixture
+def deploy(cluster: FakeCluster) -> Deploy:
+    """Runs the program with stack configuration keys as keyword arguments, over the defaults."""
+
+    def run(**config: object) -> Graph:
+        assert cluster.port
+        return program.run(config, {})
+
+    return run

@@ -1,0 +1,132 @@
+"""A cluster's API as far as the program asks it: an HTTP server on loopback and a kubeconfig for it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlparse
+
+import yaml
+
+TOKEN = "a-token"
+
+
+@dataclass
+class FakeCluster:
+    """What the API answers with; `refuse` is a path prefix that gets a 403."""
+
+    nodes: list[dict[str, Any]] = field(default_factory=lambda: [node("n1", InternalIP="10.0.0.1")])
+    services: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    definitions: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    refuse: str = "/none"
+    asked: list[str] = field(default_factory=list[str])
+    port: int = 0
+
+    def kubeconfig(self, *, broken_default: bool = False) -> str:
+        """A kubeconfig of two contexts, `fake` and one that leads nowhere; current is `fake` unless told."""
+        return yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "nowhere" if broken_default else "fake",
+                "contexts": [
+                    {"name": "fake", "context": {"cluster": "fake", "user": "fake"}},
+                    {"name": "nowhere", "context": {"cluster": "nowhere", "user": "fake"}},
+                ],
+                "clusters": [
+                    {"name": "fake", "cluster": {"server": f"http://127.0.0.1:{self.port}"}},
+                    # Port 9 of loopback, discard: nothing listens there.
+                    {"name": "nowhere", "cluster": {"server": "http://127.0.0.1:9"}},
+                ],
+                "users": [{"name": "fake", "user": {"token": TOKEN}}],
+            }
+        )
+
+    def answer(self, path: str, query: dict[str, list[str]]) -> list[dict[str, Any]] | None:
+        """The items of a list, None for what there is not."""
+        if path == "/api/v1/nodes":
+            return self.nodes
+        if path == "/api/v1/services":
+            return self.services
+        if path == "/apis/apiextensions.k8s.io/v1/customresourcedefinitions":
+            wanted = query["fieldSelector"][0].removeprefix("metadata.name=")
+            return [item for item in self.definitions if item["metadata"]["name"] == wanted]
+        return None
+
+
+def node(name: str, **addresses: str | list[str]) -> dict[str, Any]:
+    """A node with addresses by type."""
+    given = [
+        {"type": kind, "address": address}
+        for kind, values in addresses.items()
+        for address in ([values] if isinstance(values, str) else values)
+    ]
+    return {"metadata": {"name": name}, "status": {"addresses": given}}
+
+
+def service(namespace: str, name: str, *ports: int, health: int | None = None) -> dict[str, Any]:
+    """A NodePort Service."""
+    return {
+        "metadata": {"namespace": namespace, "name": name},
+        "spec": {"ports": [{"port": 1, "nodePort": port} for port in ports], "healthCheckNodePort": health},
+    }
+
+
+def definition(name: str, annotations: dict[str, str] | None = None) -> dict[str, Any]:
+    """A CustomResourceDefinition, as much of it as the client's model insists on."""
+    return {
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {
+            "group": name.partition(".")[2],
+            "names": {"kind": "RegistryAddress", "plural": name.partition(".")[0]},
+            "scope": "Namespaced",
+            "versions": [{"name": "v1", "served": True, "storage": True}],
+        },
+    }
+
+
+@contextmanager
+def running() -> Generator[FakeCluster]:
+    """A cluster that answers until the end of the block."""
+    cluster = FakeCluster()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = urlparse(self.path)
+            cluster.asked.append(url.path)
+            items = cluster.answer(url.path, parse_qs(url.query))
+            if self.headers["Authorization"] != f"Bearer {TOKEN}":
+                self._send(401, {"kind": "Status"})
+            elif url.path.startswith(cluster.refuse):
+                self._send(403, {"kind": "Status"})
+            elif items is None:
+                self._send(404, {"kind": "Status"})
+            else:
+                self._send(200, {"kind": "List", "metadata": {}, "items": items})
+
+        def _send(self, status: int, body: dict[str, Any]) -> None:
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    cluster.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield cluster
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

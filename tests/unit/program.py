@@ -1,0 +1,180 @@
+"""Runs the whole program on Pulumi's mocks and holds what it registered."""
+
+from __future__ import annotations
+
+import json
+import logging
+import runpy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pulumi
+import yaml
+from pulumi.runtime import mocks, rpc, stack
+from pulumi.runtime.config import set_all_config
+from pulumi.runtime.settings import get_root_resource, set_root_resource
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PROJECT = "docker-registry"
+STACK = "dev"
+# What a backend that knows no organizations gives.
+ORGANIZATION = "organization"
+
+log = logging.getLogger("pulumi-mocks")
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One registered resource: inputs with their secrets unwrapped, and the options the engine was told."""
+
+    urn: str
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    secret_paths: frozenset[str]
+    parent: str
+    dependencies: tuple[str, ...]
+    delete_before_replace: bool
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Everything that a run registered, and the stack's outputs."""
+
+    resources: tuple[Resource, ...]
+    outputs: dict[str, Any]
+    secret_outputs: frozenset[str]
+
+    def all(self, type_: str) -> list[Resource]:
+        """Every resource of a type."""
+        return [resource for resource in self.resources if resource.type == type_]
+
+    def one(self, type_: str, name: str | None = None) -> Resource:
+        """The only resource of a type, or of a type and name."""
+        found = [resource for resource in self.all(type_) if name in (None, resource.name)]
+        assert len(found) == 1, f"{len(found)} of {type_} {name}: {[r.name for r in self.resources]}"
+        return found[0]
+
+    def pod(self) -> dict[str, Any]:
+        """The pod's spec."""
+        return self.one("kubernetes:apps/v1:Deployment").inputs["spec"]["template"]["spec"]
+
+    def container(self, name: str) -> dict[str, Any]:
+        """A container of the pod, init containers included."""
+        pod = self.pod()
+        return next(c for c in [*pod["containers"], *pod.get("initContainers", [])] if c["name"] == name)
+
+
+class _Provider(mocks.Mocks):
+    """Makes up what the providers would: names, ids, PEM texts."""
+
+    def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
+        raise AssertionError(f"the program calls {args.token}")
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str, dict[str, Any]]:
+        state = dict(cast("Any", args).inputs)
+        if args.typ.startswith("kubernetes:"):
+            metadata = dict(cast("dict[str, Any]", state.get("metadata", {})))
+            metadata.setdefault("name", f"{args.name}-0a1b2c3d")
+            state["metadata"] = metadata
+        elif args.typ == "tls:index/privateKey:PrivateKey":
+            state["privateKeyPem"] = rpc.wrap_rpc_secret(f"private key of {args.name}")
+        elif args.typ == "tls:index/certRequest:CertRequest":
+            state["certRequestPem"] = f"request {args.name}"
+        elif args.typ.startswith("tls:"):
+            state["certPem"] = f"certificate {args.name}"
+        return f"{args.name}-id", state
+
+
+class _Monitor(mocks.MockMonitor):
+    """Keeps the requests, which hold options that the mocks are not told."""
+
+    def __init__(self) -> None:
+        super().__init__(_Provider())
+        self.requests: list[tuple[str, Any]] = []
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
+        response = cast("Any", super()).RegisterResource(request)
+        if request.type != "pulumi:pulumi:Stack":
+            self.requests.append((response.urn, request))
+        return response
+
+
+def defaults() -> dict[str, str]:
+    """The configuration in Pulumi.yaml, as the engine hands it to a program."""
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    return {key: _text(entry["default"]) for key, entry in declared.items()}
+
+
+def run(config: Mapping[str, object], provider: Mapping[str, str]) -> Graph:
+    """Runs `__main__.py` with `config` over the defaults, and `provider` for `kubernetes:`."""
+    given = defaults() | {key: _text(value) for key, value in config.items()}
+    monitor = _Monitor()
+    # The mocks bring a stack along only where there is none: without this, the last run's outputs stay.
+    set_root_resource(cast("Any", None))
+    mocks.set_mocks(
+        mocks=monitor.mocks,
+        project=PROJECT,
+        stack=STACK,
+        monitor=monitor,
+        logger=log,
+        organization=ORGANIZATION,
+    )
+    set_all_config(
+        {f"{PROJECT}:{key}": text for key, text in given.items()}
+        | {f"kubernetes:{key}": text for key, text in provider.items()}
+    )
+    outputs: dict[str, Any] = {}
+    secrets: set[str] = set()
+
+    async def resolve(exported: dict[str, Any]) -> None:
+        for name, value in exported.items():
+            output = pulumi.Output.from_input(value)
+            outputs[name] = await output.future()
+            if await output.is_secret():
+                secrets.add(name)
+
+    @cast("Any", mocks).test
+    def program() -> object:
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+        return resolve(cast("stack.Stack", get_root_resource()).outputs)
+
+    program()
+    return Graph(
+        tuple(_resource(urn, request) for urn, request in monitor.requests), outputs, frozenset(secrets)
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return json.dumps(value) if isinstance(value, list | dict) else str(value)
+
+
+def _resource(urn: str, request: Any) -> Resource:
+    secrets: set[str] = set()
+    inputs = _unwrapped(rpc.deserialize_properties(request.object), "", secrets)
+    return Resource(
+        urn=urn,
+        type=request.type,
+        name=request.name,
+        inputs=inputs,
+        secret_paths=frozenset(secrets),
+        parent=request.parent,
+        dependencies=tuple(request.dependencies),
+        delete_before_replace=request.deleteBeforeReplace,
+    )
+
+
+def _unwrapped(value: Any, path: str, secrets: set[str]) -> Any:
+    if rpc.is_rpc_secret(value):
+        secrets.add(path)
+        return _unwrapped(rpc.unwrap_rpc_secret(value), path, secrets)
+    if isinstance(value, dict):
+        entries = cast("dict[str, Any]", value)
+        return {key: _unwrapped(entry, f"{path}/{key}", secrets) for key, entry in entries.items()}
+    if isinstance(value, list):
+        return [_unwrapped(entry, path, secrets) for entry in cast("list[Any]", value)]
+    return value

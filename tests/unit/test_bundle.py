@@ -1,0 +1,106 @@
+"""The pruner's bundle: the same bytes again, small enough for a ConfigMap, complete, and runnable alone."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from components import bundle
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle as a file, outside of the project."""
+    path = tmp_path_factory.mktemp("bundle") / "prune"
+    path.write_bytes(bundle.build())
+    path.chmod(0o555)
+    return path
+
+
+def test_the_bytes_are_the_same_in_another_process(program: Path, tmp_path: Path) -> None:
+    target = tmp_path / "made" / "prune"
+    environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Pacific/Apia"}
+    subprocess.run(
+        [sys.executable, "-m", "components.bundle", str(target)],
+        cwd=bundle.PRUNER.parent.parent,
+        env=environment,
+        check=True,
+    )
+    assert target.read_bytes() == program.read_bytes() == bundle.build()
+    assert target.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_bytes_do_not_depend_on_times_and_modes_of_the_sources(
+    program: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "pruner"
+    shutil.copytree(bundle.PRUNER, copy)
+    for path in copy.rglob("*.py"):
+        os.utime(path, (0, 1e9))
+        path.chmod(0o700)
+    (copy / "__pycache__").mkdir(exist_ok=True)
+    (copy / "__pycache__" / "cli.cpython-311.pyc").write_bytes(b"stale")
+    monkeypatch.setattr(bundle, "PRUNER", copy)
+    assert bundle.build() == program.read_bytes()
+    (copy / "durations.py").write_text("# other\n")
+    assert bundle.build() != program.read_bytes()
+
+
+def test_it_fits_into_a_config_map_with_room_to_grow(program: Path) -> None:
+    assert program.stat().st_size < bundle.LIMIT * 0.9
+
+
+def test_it_holds_sources_and_licences_alone_in_order() -> None:
+    with zipfile.ZipFile(io.BytesIO(bundle.build())) as archive:
+        names = archive.namelist()
+        assert archive.testzip() is None
+        assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+    assert names == sorted(names)
+    assert all(name.endswith(".py") or name.startswith("licences/") for name in names)
+    assert {"licences/PyYAML/LICENSE", "licences/redis/LICENSE", "licences/tqdm/LICENCE"} <= set(names)
+    assert {name.partition("/")[0] for name in names if "/" in name} == {
+        "async_timeout",
+        "licences",
+        "pruner",
+        "redis",
+        "tqdm",
+        "yaml",
+    }
+
+
+def test_its_libraries_come_from_itself_under_an_interpreter_that_has_none(program: Path) -> None:
+    # -I and -S: no environment, no site-packages, as on a stock Python image.
+    code = (
+        f"import sys; sys.path.insert(0, {str(program)!r})\n"
+        "import pruner.durations, redis, tqdm, yaml\n"
+        "print(*(m.__file__ for m in (pruner.durations, redis, tqdm, yaml)), sep='\\n')\n"
+        "print(yaml.safe_load('a: [1]'), pruner.durations.parse_duration('1h'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True, cwd="/"
+    )
+    *files, last = done.stdout.splitlines()
+    assert all(file.startswith(f"{program}/") for file in files)
+    assert last == "{'a': [1]} 3600.0"
+
+
+def test_it_runs_as_a_program(program: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(program), "--help"], capture_output=True, text=True, cwd="/"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "serve" in done.stdout
+    assert program.read_bytes().startswith(b"#!/usr/bin/env python3\n")
+
+
+def test_the_dockerfile_puts_it_where_it_goes_before_the_mounted_one() -> None:
+    text = (bundle.PRUNER.parent / "Dockerfile").read_text()
+    assert "COPY prune /usr/local/bin/prune" in text
+    assert "ARG PYTHON_IMAGE=" in text

@@ -1,0 +1,214 @@
+"""The stack configuration: what is accepted, what a wrong value is told, and where every key is told of."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+import yaml
+
+from components.settings import KEYS, HostPath, SettingsError, read_settings
+from tests.unit import program
+
+PROJECT = program.PROJECT
+
+
+def read(**config: object):
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    return read_settings(PROJECT, program.defaults() | texts)
+
+
+def test_the_defaults_of_the_project_are_accepted() -> None:
+    settings = read()
+    assert settings.node_port == 32000
+    assert settings.external_hosts == ()
+    assert settings.namespace == "docker-registry"
+    assert settings.storage == HostPath("/var/lib/docker-registry", None)
+    assert settings.cache == "none"
+    pruning = settings.pruning
+    assert (pruning.mode, pruning.dangling_tags, pruning.protect_running) == ("online", "keep", True)
+    assert (pruning.period, pruning.initial_delay, pruning.grace) == (604800, 120, 3600)
+    assert (pruning.untagged_after, pruning.uploads_after, pruning.trash) == (86400, 86400, 86400)
+    assert (pruning.max_fraction, pruning.retention) == (0.5, "[]")
+
+
+def test_the_project_declares_every_key_with_type_default_and_description() -> None:
+    declared = yaml.safe_load((program.ROOT / "Pulumi.yaml").read_text())["config"]
+    assert set(declared) == set(KEYS)
+    for key, entry in declared.items():
+        assert {"type", "default", "description"} <= set(entry), key
+
+
+def test_the_documentation_names_every_key_with_its_default() -> None:
+    text = (program.ROOT / "docs" / "configuration.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (?:[^|]*) \| `([^`]*)` \|", text, re.MULTILINE))
+    assert rows == program.defaults()
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "seconds"),
+    [
+        ("gcPeriod", "604800", 604800),
+        ("gcPeriod", "2w", 1209600),
+        ("gcPeriod", "0.5", 0.5),
+        ("gcInitialDelay", "0", 0),
+        ("gcGrace", "0", 0),
+        ("gcGrace", "1h30m", 5400),
+        ("gcUntaggedAfter", "0s", 0),
+        ("gcUploadsAfter", "0", 0),
+        ("gcTrash", "0", 0),
+        ("gcTrash", "15m", 900),
+    ],
+)
+def test_durations_are_seconds_or_text(key: str, text: str, seconds: float) -> None:
+    field = re.sub(r"[A-Z]", lambda match: f"_{match[0].lower()}", key.removeprefix("gc")).lstrip("_")
+    assert getattr(read(**{key: text}).pruning, field) == seconds
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "registry",
+        "registry:2",
+        "registry:3.0.0",
+        "localhost/registry:dev",
+        "localhost:5000/a/b_c/d__e/f-g.h:V1.0",
+        "[::1]:5000/registry",
+        "registry.example.com/team/app@sha256:" + "a" * 64,
+        "registry.example.com:443/team/app:1@sha256:" + "0" * 64,
+    ],
+)
+def test_image_references(image: str) -> None:
+    assert read(registryImage=image).registry_image == image
+
+
+def test_hosts_are_names_and_addresses() -> None:
+    hosts = ["registry.example.com", "10.1.2.3", "2001:DB8::1", "localhost"]
+    assert read(externalHosts=hosts).external_hosts == (
+        "registry.example.com",
+        "10.1.2.3",
+        "2001:db8::1",
+        "localhost",
+    )
+
+
+def test_storage_may_name_its_node_and_loses_a_trailing_slash() -> None:
+    storage = {"kind": "hostPath", "path": "/srv/registry/", "node": "worker-1.example.com"}
+    assert read(storage=storage).storage == HostPath("/srv/registry", "worker-1.example.com")
+
+
+def test_retention_becomes_json_that_does_not_depend_on_the_order_of_keys() -> None:
+    one = read(retention=[{"repositories": ["a/*"], "keepLast": 3}]).pruning.retention
+    other = read(retention=[{"keepLast": 3, "repositories": ["a/*"]}]).pruning.retention
+    assert one == other
+    assert json.loads(one) == [{"repositories": ["a/*"], "keepLast": 3}]
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "accepted"),
+    [
+        ("nodePort", "29999", "an integer from 30000 to 32767"),
+        ("nodePort", "32768", "an integer from 30000 to 32767"),
+        ("nodePort", "-32000", "an integer from 30000 to 32767"),
+        ("nodePort", "32000.5", "an integer from 30000 to 32767"),
+        ("nodePort", "https", "an integer from 30000 to 32767"),
+        ("nodePort", "", "an integer from 30000 to 32767"),
+        ("gcPeriod", "0", "a duration above 0"),
+        ("gcPeriod", "0s", "a duration above 0"),
+        ("gcPeriod", "weekly", "such as 90s, 15m, 24h, 7d"),
+        ("gcPeriod", "-1", "not below 0"),
+        ("gcPeriod", "7 d", "such as 90s, 15m, 24h, 7d"),
+        ("gcPeriod", "inf", "such as 90s"),
+        ("gcInitialDelay", "2y", "such as 90s, 15m, 24h, 7d"),
+        ("gcGrace", "nan", "such as 90s"),
+        ("gcUntaggedAfter", "", "such as 90s"),
+        ("gcUploadsAfter", "1h30", "such as 90s"),
+        ("gcTrash", "true", "such as 90s"),
+        ("gcMaxFraction", "0", "above 0 and at most 1"),
+        ("gcMaxFraction", "1.01", "above 0 and at most 1"),
+        ("gcMaxFraction", "nan", "above 0 and at most 1"),
+        ("gcMaxFraction", "half", "above 0 and at most 1"),
+        ("gcMode", "offline", "online or readonly"),
+        ("gcDanglingTags", "delete", "keep or remove"),
+        ("gcProtectRunning", "yes", "true or false"),
+        ("cache", "redis", "none or inmemory"),
+        ("namespace", "Registry", "lower-case letters, digits and dashes"),
+        ("namespace", "a.b", "lower-case letters, digits and dashes"),
+        ("namespace", "", "lower-case letters, digits and dashes"),
+        ("namespace", "a" * 64, "at most 63"),
+        ("namespace", "default", "may create and delete"),
+        ("namespace", "kube-system", "may create and delete"),
+        ("registryImage", "", "one such as registry.example.com/team/name:tag"),
+        ("registryImage", "Registry:2", "one such as registry.example.com/team/name:tag"),
+        ("registryImage", "registry:", "one such as registry.example.com/team/name:tag"),
+        ("registryImage", "registry@sha256:abc", "one such as registry.example.com/team/name:tag"),
+        ("gcImage", "https://example.com/python", "one such as registry.example.com/team/name:tag"),
+        ("gcImage", "python 3", "one such as registry.example.com/team/name:tag"),
+        ("gcImage", "a//b", "one such as registry.example.com/team/name:tag"),
+        ("storage", '{"kind": "s3"}', "give hostPath"),
+        ("storage", '{"path": "/srv"}', "give hostPath"),
+        ("storage", '{"kind": "hostPath"}', "an absolute path other than /"),
+        ("storage", '{"kind": "hostPath", "path": "/"}', "an absolute path other than /"),
+        ("storage", '{"kind": "hostPath", "path": "//"}', "an absolute path other than /"),
+        ("storage", '{"kind": "hostPath", "path": "srv"}', "an absolute path other than /"),
+        ("storage", '{"kind": "hostPath", "path": "/srv/../etc"}', "without . and .."),
+        ("storage", '{"kind": "hostPath", "path": "/srv/./a"}', "without . and .."),
+        ("storage", '{"kind": "hostPath", "path": "/srv//a"}', "an absolute path other than /"),
+        ("storage", '{"kind": "hostPath", "path": 7}', "an absolute path other than /"),
+        ("storage", '{"kind": "hostPath", "path": "/srv", "size": "1Gi"}', "the keys are kind, path, node"),
+        ("storage", '{"kind": "hostPath", "path": "/srv", "node": "A b"}', "lower-case letters"),
+        ("storage", "/srv", "no JSON"),
+        ("storage", '"/srv"', "an object with kind and path"),
+        ("externalHosts", '["https://registry.example.com"]', "without scheme and port"),
+        ("externalHosts", '["registry.example.com:32000"]', "without scheme and port"),
+        ("externalHosts", '["10.0.0.1:32000"]', "without scheme and port"),
+        ("externalHosts", '["10.0.0.300"]', "without scheme and port"),
+        ("externalHosts", '["0.0.0.0"]', "without scheme and port"),
+        ("externalHosts", '["224.0.0.1"]', "without scheme and port"),
+        ("externalHosts", '["*.example.com"]', "without scheme and port"),
+        ("externalHosts", '["a..b"]', "without scheme and port"),
+        ("externalHosts", '[""]', "without scheme and port"),
+        ("externalHosts", "[1]", "without scheme and port"),
+        ("externalHosts", '["a.example", "a.example"]', "name each host once"),
+        ("externalHosts", '["2001:db8::1", "2001:DB8:0::1"]', "name each host once"),
+        ("externalHosts", '["localhost"]', "add a name or address of the nodes"),
+        ("externalHosts", '["localhost", "127.0.0.1", "::1"]', "add a name or address of the nodes"),
+        ("externalHosts", '"registry.example.com"', "a list of DNS names or IP addresses"),
+        ("externalHosts", "registry.example.com", "no JSON"),
+        ("retention", '{"keepLast": 1}', "a list of policies"),
+        ("retention", '[{"keep": 1}]', "retention[0]"),
+        ("retention", '[{"keepLast": 1}, {"keepWithin": "soon"}]', "retention[1]"),
+        ("retention", "[", "no JSON"),
+    ],
+)
+def test_a_wrong_value_names_the_key_the_value_and_what_is_accepted(
+    key: str, text: str, accepted: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(PROJECT, program.defaults() | {key: text})
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{PROJECT}:{key}: ")
+    assert accepted in problem
+    assert "\n" not in problem
+
+
+def test_every_problem_is_told_at_once() -> None:
+    wrong = {"nodePort": "80", "gcGrace": "x", "cache": "redis", "gcPeriode": "7d"}
+    with pytest.raises(SettingsError) as caught:
+        read_settings(PROJECT, program.defaults() | wrong)
+    assert len(caught.value.problems) == 4
+    assert str(caught.value).splitlines() == caught.value.problems
+
+
+def test_an_unknown_key_is_named_with_the_keys_there_are() -> None:
+    with pytest.raises(SettingsError, match="docker-registry:gcPeriode is no key of this project") as caught:
+        read_settings(PROJECT, program.defaults() | {"gcPeriode": "7d"})
+    assert "gcPeriod," in str(caught.value)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_without_value_is_named(key: str) -> None:
+    texts = {name: text for name, text in program.defaults().items() if name != key}
+    with pytest.raises(SettingsError, match=f"^{PROJECT}:{key} is not set: give it a value$"):
+        read_settings(PROJECT, texts)
