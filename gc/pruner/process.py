@@ -106,6 +106,23 @@ class RunningRegistry:
                 )
             self._clock.sleep(_POLL)
 
+    def present(self, config: RegistryConfig) -> bool:
+        """Whether a registry runs here: its process is seen, or something answers at its address.
+
+        A process that cannot be seen may still serve the storage, with a cache of its own, so both must say no.
+        """
+        if find(self._proc, config=config.path) is not None:
+            return True
+        if config.http.net == "tcp" and not config.http.port:
+            return False
+        try:
+            self._request(config.http, "GET", "v2/")
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+        except (OSError, HTTPException):
+            return True
+        return True
+
     def takes_writes(self, config: RegistryConfig) -> bool | None:
         """Whether the registry takes pushes; None when it demands a login and so cannot be asked.
 

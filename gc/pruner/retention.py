@@ -27,7 +27,7 @@ class Untagged:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One entry of the list; without `keep_last` and `keep_within` (seconds) it keeps every tag it matches."""
+    """One entry of the list; without `keep_last` and `keep_within` (seconds) every tag it matches stays."""
 
     repositories: tuple[str, ...]
     tags: tuple[str, ...]

@@ -7,6 +7,7 @@ not be taken for "nothing there" (distribution's collector does so and sweeps li
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Literal, NamedTuple, Protocol
 
@@ -29,7 +30,7 @@ class Stat(NamedTuple):
 
 
 class Storage(Protocol):
-    """A tree of folders and files; every change is atomic, and nothing but `rename` replaces a file."""
+    """A tree of folders and files; no change ever replaces a file of the registry's."""
 
     root: str
 
@@ -39,6 +40,10 @@ class Storage(Protocol):
 
     def read(self, path: str, limit: int) -> tuple[bytes, float]:
         """At most `limit` bytes of a file, and its mtime."""
+        ...
+
+    def chunks(self, path: str, size: int) -> Iterator[bytes]:
+        """The content of a file, `size` bytes at a time."""
         ...
 
     def stat(self, path: str) -> Stat:
@@ -57,8 +62,16 @@ class Storage(Protocol):
         """Make a folder and those above it; fine when it is there."""
         ...
 
-    def move(self, source: str, target: str) -> bool:
-        """Move a file on the same file system; False, and nothing done, when `target` exists."""
+    def rename(self, source: str, target: str) -> None:
+        """Take a file away to a `target` that is free, in one step: what comes after at `source` is new."""
+        ...
+
+    def put_back(self, source: str, target: str) -> bool:
+        """Move a file to where it was; False, and nothing done, when a newer `target` exists."""
+        ...
+
+    def touch(self, path: str) -> None:
+        """Give a file the present time as its mtime."""
         ...
 
     def write(self, path: str, content: bytes) -> None:

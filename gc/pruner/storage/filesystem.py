@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 from pruner.errors import Busy
@@ -30,12 +30,17 @@ class FileSystem:
     def read(self, path: str, limit: int) -> tuple[bytes, float]:
         """At most `limit` bytes of a file, and its mtime."""
         with open(self._path(path), "rb", buffering=0) as file:
-            mtime = os.fstat(file.fileno()).st_mtime
-            chunks: list[bytes] = []
-            while limit > 0 and (chunk := file.read(limit)):
-                chunks.append(chunk)
-                limit -= len(chunk)
-            return b"".join(chunks), mtime
+            found = os.fstat(file.fileno())
+            content = file.read(min(limit, found.st_size + 1))
+            while len(content) < limit and (more := file.read(min(limit - len(content), 65536))):
+                content += more
+            return content, found.st_mtime
+
+    def chunks(self, path: str, size: int) -> Iterator[bytes]:
+        """The content of a file, `size` bytes at a time."""
+        with open(self._path(path), "rb", buffering=0) as file:
+            while chunk := file.read(size):
+                yield chunk
 
     def stat(self, path: str) -> Stat:
         """Size, mtime and number of names of a file or folder."""
@@ -62,8 +67,12 @@ class FileSystem:
         """Make a folder and those above it; fine when it is there."""
         os.makedirs(self._path(path), exist_ok=True)
 
-    def move(self, source: str, target: str) -> bool:
-        """Move a file on the same file system; False, and nothing done, when `target` exists."""
+    def rename(self, source: str, target: str) -> None:
+        """Take a file away to a `target` that is free, in one step: what comes after at `source` is new."""
+        os.rename(self._path(source), self._path(target))
+
+    def put_back(self, source: str, target: str) -> bool:
+        """Move a file to where it was; False, and nothing done, when a newer `target` exists."""
         try:
             os.link(self._path(source), self._path(target), follow_symlinks=False)
         except FileExistsError:
@@ -78,6 +87,10 @@ class FileSystem:
             return True
         os.unlink(self._path(source))
         return True
+
+    def touch(self, path: str) -> None:
+        """Give a file the present time as its mtime."""
+        os.utime(self._path(path))
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file of the pruner's own, whole or not at all, and durably; replaces."""

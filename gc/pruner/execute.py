@@ -1,0 +1,292 @@
+"""Plan -> execution: removes exactly what the plan says, so that a running registry loses nothing.
+
+    remove abandoned uploads and leftovers
+    journal, then hold every link: rename it away, so that clients get 404 and upload again
+    flush what caches descriptors
+    wait the grace
+    look again: put back what something new needs
+    decide (journalled): from here on the run is finished, not undone
+    quarantine every blob that both looks found unreferenced: rename it away
+    wait a moment and look once more: put back what was linked meanwhile
+    the run's takings become a batch of the trash; batches older than their delay are purged
+    remove folders that are empty now
+
+A link is renamed and not unlinked because a registry may write it at the same moment: what was written is
+then in our hands and not lost, and goes back. Until `decide` every failure undoes the run.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from pruner import layout, state, trash
+from pruner.errors import PrunerError
+from pruner.look import Look, Observer
+from pruner.plan import LEFTOVERS, LINKS, Removal
+from pruner.safety import SETTLE
+from pruner.tree import Leftover
+
+_FOLDERS_ABOVE = {"tag": 2, "index-link": 4, "revision": 1, "layer-link": 1, "blob": 2, "temporary": 1}
+"""How many folders above a removed file exist for its sake."""
+
+
+class Caches(Protocol):
+    """What remembers descriptors in front of the storage."""
+
+    def flush(self, links: tuple[Removal, ...], blobs: tuple[Removal, ...]) -> str:
+        """Make the registry see the removals; a sentence on what was done, or empty. Raises RegistryError."""
+        ...
+
+    def forget(self, blobs: tuple[Removal, ...]) -> None:
+        """Forget blobs that are quarantined now; raises RegistryError."""
+        ...
+
+
+@dataclass(slots=True)
+class Execution:
+    """What a run did.
+
+    `removed` are removals that were carried out, `put_back` links and `restored` blobs that something new
+    needed, `purged` blobs whose bytes are gone from the trash, `phases` seconds by name.
+    """
+
+    removed: list[Removal] = field(default_factory=list[Removal])
+    put_back: int = 0
+    restored: int = 0
+    purged: list[trash.Trashed] = field(default_factory=list[trash.Trashed])
+    phases: dict[str, float] = field(default_factory=dict[str, float])
+    notes: list[str] = field(default_factory=list[str])
+
+
+def execute(first: Look, observer: Observer, caches: Caches) -> Execution:
+    """Carry out the plan of `first`, under the lock and after recovery.
+
+    Raises WriteError, ReadError, RegistryError, ClockError or Stopped, with the run undone unless it had been
+    decided (then the next run finishes it).
+    """
+    return _Run(first, observer, caches).go()
+
+
+class _Run:
+    def __init__(self, first: Look, observer: Observer, caches: Caches) -> None:
+        self.first = first
+        self.observer = observer
+        self.storage = observer.storage
+        self.caches = caches
+        self.done = Execution()
+        self.id = uuid.uuid4().hex[:8]
+        self.held: list[tuple[str, Removal]] = []
+
+    def go(self) -> Execution:
+        plan = self.first.plan
+        last = self.first
+        with state.write_errors(self.storage):
+            with self._phase("recover blobs"):
+                self._restore_wanted(self.first, trash.listing(self.storage))
+            with self._phase("remove leftovers"):
+                for removal in plan.of(*LEFTOVERS):
+                    if removal.leftover is not None and self._remove_leftover(removal.leftover):
+                        self.done.removed.append(removal)
+            links, blobs = plan.of(*LINKS), plan.of("blob")
+            if links or blobs:
+                last = self._sweep(links, blobs)
+            with self._phase("purge"):
+                self._purge(last)
+            with self._phase("remove folders"):
+                self._remove_folders()
+            state.reserve(self.storage)
+        return self.done
+
+    # -- links and blobs
+
+    def _sweep(self, links: tuple[Removal, ...], blobs: tuple[Removal, ...]) -> Look:
+        try:
+            second = self._until_decided(links, blobs)
+        except Exception as error:
+            self._undo(error)
+            raise
+        second_paths = {removal.path for removal in second.plan.removals}
+        with self._phase("quarantine"):
+            quarantined = tuple(
+                blob for blob in blobs if blob.path in second_paths and self._quarantine(blob)
+            )
+            self.caches.forget(quarantined)
+        with self._phase("settle"):
+            if quarantined:
+                self.observer.time.clock.sleep(min(self.observer.grace, SETTLE))
+        with self._phase("third look"):
+            third = self.observer.look(tuple(removal for _, removal in self.held))
+            self._put_back_wanted(third)
+            self._restore_wanted(third, list(trash.blobs_of(self.storage, trash.CURRENT)))
+        kept = {trashed.digest for trashed in trash.blobs_of(self.storage, trash.CURRENT)}
+        self.done.removed.extend(removal for _, removal in self.held)
+        self.done.removed.extend(blob for blob in quarantined if blob.digest in kept)
+        state.finish(self.storage, self.observer.time.now(), self.id)
+        return third
+
+    def _until_decided(self, links: tuple[Removal, ...], blobs: tuple[Removal, ...]) -> Look:
+        with self._phase("hold links"):
+            state.begin(self.storage, self.id, links)
+            for number, removal in enumerate(links):
+                self._hold(f"{trash.CURRENT}/held/{number}", removal)
+        with self._phase("flush caches"):
+            note = self.caches.flush(tuple(removal for _, removal in self.held), blobs)
+            if note:
+                self.done.notes.append(note)
+        with self._phase("wait the grace"):
+            self.observer.time.clock.sleep(self.observer.grace)
+            self.observer.time.check()
+        with self._phase("second look"):
+            self._put_back_changed()
+            second = self.observer.look(tuple(removal for _, removal in self.held))
+            self._put_back_wanted(second)
+            state.decide(self.storage)
+        return second
+
+    def _hold(self, place: str, removal: Removal) -> None:
+        """Take a link away; what the registry wrote to it since the look goes back at once."""
+        try:
+            state.with_space(self.storage, lambda: self.storage.rename(removal.path, place))
+        except FileNotFoundError:
+            return  # removed by a client meanwhile
+        self.held.append((place, removal))
+        if not self._is_unchanged(place, removal):
+            self._put_back(place, removal)
+
+    def _is_unchanged(self, place: str, removal: Removal) -> bool:
+        return removal.link is not None and self.storage.stat(place).mtime == removal.link.mtime
+
+    def _put_back(self, place: str, removal: Removal) -> None:
+        link = trash.HeldLink(place, removal.path, removal.digest, 0.0)
+        if trash.restore_link(self.storage, link):
+            self.done.put_back += 1
+        self.held.remove((place, removal))
+
+    def _put_back_changed(self) -> None:
+        """A registry that opened a link before it was renamed wrote into the file that is held."""
+        for place, removal in list(self.held):
+            if not self._is_unchanged(place, removal):
+                self._put_back(place, removal)
+
+    def _put_back_wanted(self, look: Look) -> None:
+        """Put back every held link that the look does not want gone."""
+        self._put_back_changed()
+        going = {removal.path for removal in look.plan.of(*LINKS)}
+        for place, removal in list(self.held):
+            if removal.path not in going:
+                self._put_back(place, removal)
+
+    def _quarantine(self, blob: Removal) -> bool:
+        place = f"{trash.CURRENT}/blobs/{trash.blob_name(blob.digest)}"
+        try:
+            state.with_space(self.storage, lambda: self.storage.rename(blob.path, place))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _restore_wanted(self, look: Look, trashed: list[trash.Trashed]) -> None:
+        for blob in trashed:
+            if blob.digest in look.marks.blobs and trash.restore_blob(self.storage, blob):
+                self.done.restored += 1
+
+    def _undo(self, error: BaseException) -> None:
+        try:
+            state.undo(self.storage)
+        except (OSError, PrunerError) as second:
+            error.add_note(f"putting back what was held failed too ({second}); the next run does it")
+
+    # -- leftovers, trash, folders
+
+    def _remove_leftover(self, leftover: Leftover) -> bool:
+        """Remove what was left behind, unless somebody came back to it; folders only when they are empty."""
+        for path in leftover.files:
+            try:
+                if self.storage.stat(path).mtime > leftover.mtime:
+                    return False
+            except FileNotFoundError:
+                continue
+        for path in leftover.files:
+            try:
+                self.storage.remove(path)
+            except FileNotFoundError:
+                continue
+        removed = [self.storage.remove_folder(path) for path in leftover.folders]
+        return all(removed)
+
+    def _purge(self, last: Look) -> None:
+        """Destroy what was in the trash for long enough, unless the last look wants it back."""
+        now = self.observer.time.now()
+        self.observer.time.check()
+        planned = {removal.path: removal for removal in self.first.plan.of("trash")}
+        for batch in trash.batches(self.storage):
+            blobs = list(trash.blobs_of(self.storage, batch))
+            if now - trash.since_of(batch) >= self.observer.settings.trash:
+                self._restore_wanted(last, blobs)
+                gone = list(trash.blobs_of(self.storage, batch))
+                trash.purge_batch(self.storage, batch)
+            else:
+                gone = [blob for blob in blobs if self._is_back(blob, last)]
+                for blob in gone:
+                    self.storage.remove(blob.path)
+            self.done.purged.extend(gone)
+            self.done.removed.extend(planned[blob.path] for blob in gone if blob.path in planned)
+
+    def _is_back(self, blob: trash.Trashed, last: Look) -> bool:
+        """Whether the blob was uploaded again: then the new one wins."""
+        if blob.digest not in last.tree.blobs:
+            return False
+        try:
+            self.storage.stat(layout.blob_data(blob.digest))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _remove_folders(self) -> None:
+        """Folders of what was removed, upwards while they are empty, then those that were empty before."""
+        for removal in self.done.removed:
+            folder = removal.path
+            for _ in range(_FOLDERS_ABOVE.get(removal.kind, 0)):
+                folder = folder.rpartition("/")[0]
+                if not self.storage.remove_folder(folder):
+                    break
+        for removal in self.first.plan.of("folder"):
+            if self.storage.remove_folder(removal.path):
+                self.done.removed.append(removal)
+                self._remove_empty_above(removal.path)
+        for removal in self.first.plan.of("repository"):
+            parts = state.list_or_empty(self.storage, removal.path)
+            for name in parts:
+                if name.startswith("_"):
+                    self._remove_empty(f"{removal.path}/{name}")
+            left = state.list_or_empty(self.storage, removal.path)
+            if not any(name.startswith("_") for name in left):
+                self.done.removed.append(removal)
+                self.storage.remove_folder(removal.path)  # stays when another repository lies below it
+                self._remove_empty_above(removal.path)
+
+    def _remove_empty(self, path: str) -> None:
+        for entry in self.storage.list(path):
+            if entry.kind == "folder":
+                self._remove_empty(f"{path}/{entry.name}")
+        self.storage.remove_folder(path)
+
+    def _remove_empty_above(self, path: str) -> None:
+        parent = path.rpartition("/")[0]
+        while parent.startswith(f"{layout.REPOSITORIES}/") and "/_" not in parent:
+            if not self.storage.remove_folder(parent):
+                return
+            parent = parent.rpartition("/")[0]
+
+    @contextmanager
+    def _phase(self, name: str) -> Generator[None]:
+        self.observer.progress(name, 0)
+        start = self.observer.time.clock.monotonic()
+        try:
+            yield
+        finally:
+            taken = self.observer.time.clock.monotonic() - start
+            self.done.phases[name] = round(self.done.phases.get(name, 0.0) + taken, 3)

@@ -1,0 +1,43 @@
+"""Manifests by digest, each read and parsed once in the life of a run: a digest's bytes never change."""
+
+from __future__ import annotations
+
+from pruner import layout
+from pruner.errors import ReadError
+from pruner.manifests import SIZE_LIMIT, Damaged, Manifest, parse
+from pruner.storage import Storage
+
+
+class Library:
+    """Reads manifests from a storage; `reads` counts the reads, for those who assert on the work done."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+        self._known: dict[str, Manifest | Damaged] = {}
+        self.reads = 0
+
+    def get(self, digest: str) -> Manifest | Damaged | None:
+        """The manifest; Damaged when the bytes are none; None when the blob is not there.
+
+        Raises ReadError when it is there and cannot be read.
+        """
+        known = self._known.get(digest)
+        if known is not None:
+            return known
+        path = layout.blob_data(digest)
+        try:
+            self.reads += 1
+            content, _ = self._storage.read(path, SIZE_LIMIT)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ReadError(
+                f"{self._storage.root}/{path} could not be read ({error.strerror or error}): "
+                "nothing was removed; mend the storage and run again"
+            ) from error
+        try:
+            known = parse(content)
+        except Damaged as damage:
+            known = damage
+        self._known[digest] = known
+        return known

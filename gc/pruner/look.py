@@ -1,0 +1,162 @@
+"""One look at the storage: scan, find the roots, mark, plan. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from pruner import layout, trash
+from pruner.clock import RunTime
+from pruner.cluster import RunningImages
+from pruner.durations import format_duration
+from pruner.errors import ClusterError, ReadError
+from pruner.library import Library
+from pruner.mark import Marks, mark
+from pruner.plan import Plan, Removal, candidates, make_plan
+from pruner.roots import RepositoryRoots, Rules, find_roots
+from pruner.scan import Progress, scan
+from pruner.settings import Settings
+from pruner.storage import Stat, Storage
+from pruner.tree import Repository, Tag, Tree
+
+AskCluster = Callable[[], RunningImages]
+"""Raises ClusterError when the cluster cannot be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What one look saw and decided; `warnings` are sentences for the report."""
+
+    tree: Tree
+    rules: Rules
+    roots: Mapping[str, RepositoryRoots]
+    marks: Marks
+    plan: Plan
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """Takes looks at one storage in the life of one run.
+
+    `grace` (seconds) stands apart from the settings, since a read-only window prunes with none.
+    `ask_cluster` is None when running images are not to be protected.
+    """
+
+    storage: Storage
+    settings: Settings
+    grace: float
+    library: Library
+    time: RunTime
+    ask_cluster: AskCluster | None
+    progress: Progress
+
+    def look(self, held: tuple[Removal, ...] | None = None) -> Look:
+        """Look at the storage; raises ReadError.
+
+        A later look of a run gives what it has `held` back so far: it is looked at as if it were still in its
+        place, and nothing else may go.
+        """
+        rules, warnings = self._rules()
+        if held is None:
+            held = ()
+        else:
+            rules = replace(rules, only=frozenset(removal.path for removal in held))
+        tree = with_held(scan(self.storage, self.time.clock, self.progress), held)
+        roots = find_roots(tree, rules)
+        self.progress("mark", 0)
+        marks = mark(tree, roots, self.library, rules)
+        stats = self._stats(candidates(tree, marks))
+        expired = self._expired(tree, marks, rules.now)
+        plan = make_plan(tree, roots, marks, rules, stats, self.library, expired)
+        self.progress("plan", len(plan.removals))
+        return Look(tree, rules, roots, marks, plan, warnings)
+
+    def _expired(self, tree: Tree, marks: Marks, now: float) -> tuple[Removal, ...]:
+        removals: list[Removal] = []
+        try:
+            listing = trash.listing(self.storage)
+        except OSError as error:
+            raise ReadError(f"the trash could not be read ({error}): nothing was removed") from error
+        for blob in listing:
+            if blob.digest in tree.blobs:
+                reason = "uploaded again since it came into the trash"
+            elif now - blob.since >= self.settings.trash and blob.digest not in marks.blobs:
+                reason = f"in the trash for {format_duration(now - blob.since)}"
+            else:
+                continue
+            removals.append(Removal("trash", "", blob.digest, blob.path, blob.bytes, reason))
+        return tuple(removals)
+
+    def _rules(self) -> tuple[Rules, tuple[str, ...]]:
+        # The time is taken before anything is listed: what comes during the look is younger than that.
+        rules = Rules(
+            now=self.time.now(),
+            grace=self.grace,
+            untagged_after=self.settings.untagged_after,
+            uploads_after=self.settings.uploads_after,
+            remove_dangling_tags=self.settings.dangling_tags == "remove",
+            policies=self.settings.retention,
+        )
+        if self.ask_cluster is None:
+            return rules, ()
+        try:
+            images = self.ask_cluster()
+        except ClusterError as error:
+            return replace(rules, cluster_silent=True), (f"nothing untagged goes: {error}",)
+        return replace(rules, running_tags=images.tags, running_digests=images.digests), ()
+
+    def _stats(self, digests: list[str]) -> dict[str, Stat]:
+        stats: dict[str, Stat] = {}
+        for digest in digests:
+            path = layout.blob_data(digest)
+            try:
+                stats[digest] = self.storage.stat(path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise ReadError(
+                    f"{self.storage.root}/{path} could not be read ({error.strerror or error}): "
+                    "nothing was removed; mend the storage and run again"
+                ) from error
+        return stats
+
+
+def with_held(tree: Tree, held: tuple[Removal, ...]) -> Tree:
+    """`tree` with the links of `held` in their places, unless newer ones are there."""
+    by_repository: dict[str, list[Removal]] = {}
+    for removal in held:
+        by_repository.setdefault(removal.repository, []).append(removal)
+    repositories = dict(tree.repositories)
+    for name, removals in by_repository.items():
+        repository = repositories.get(name)
+        if repository is not None:
+            repositories[name] = _completed(repository, removals)
+    return replace(tree, repositories=repositories)
+
+
+def _completed(repository: Repository, removals: list[Removal]) -> Repository:
+    revisions = dict(repository.revisions)
+    layers = dict(repository.layers)
+    tags = dict(repository.tags)
+    for removal in removals:
+        link = removal.link
+        if link is None:
+            continue
+        if removal.kind == "revision":
+            revisions.setdefault(link.named, link)
+        elif removal.kind == "layer-link":
+            layers.setdefault(link.named, link)
+        else:
+            tag = tags.get(removal.tag) or Tag(removal.tag, _folder_of_tag(removal), None, ())
+            if removal.kind == "tag":
+                tag = replace(tag, current=tag.current or link)
+            elif link.named not in {other.named for other in tag.index}:
+                tag = replace(tag, index=(*tag.index, link))
+            tags[removal.tag] = tag
+    return replace(repository, revisions=revisions, layers=layers, tags=tags)
+
+
+def _folder_of_tag(removal: Removal) -> str:
+    part = "/current/" if removal.kind == "tag" else "/index/"
+    return removal.path.rpartition(part)[0]

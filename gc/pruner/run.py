@@ -1,0 +1,168 @@
+"""One run or one plan, from the storage to the report."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from pruner import state
+from pruner.caches import forget_redis
+from pruner.clock import TOLERANCE, Clock, RunTime
+from pruner.config import RegistryConfig
+from pruner.execute import Execution, execute
+from pruner.library import Library
+from pruner.look import AskCluster, Look, Observer
+from pruner.plan import Plan, Removal
+from pruner.process import RunningRegistry
+from pruner.readonly import Window
+from pruner.report import Report
+from pruner.safety import check_plan, check_storage
+from pruner.scan import Progress
+from pruner.settings import Settings
+from pruner.storage import Storage
+from pruner.tree import Tree
+
+EMPTY = Plan((), {}, {}, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Everything a command works with, made once at the edge and passed in.
+
+    `given` is the root directory as the configuration writes it. `ask_cluster` is None when the images that
+    the cluster runs are not to be protected.
+    """
+
+    storage: Storage
+    given: str
+    config: RegistryConfig
+    settings: Settings
+    clock: Clock
+    registry: RunningRegistry
+    window: Window
+    ask_cluster: AskCluster | None
+    progress: Progress
+
+    def observer(self, time: RunTime, library: Library) -> Observer:
+        """Takes looks at the storage in one run."""
+        grace = 0.0 if self.settings.mode == "readonly" else self.settings.grace
+        return Observer(self.storage, self.settings, grace, library, time, self.ask_cluster, self.progress)
+
+    def look(self) -> Look | None:
+        """A single look, for the commands that only read; None for an empty storage."""
+        if not check_storage(self.storage, self.given, self.config, self.settings):
+            return None
+        return self.observer(RunTime(self.clock), Library(self.storage)).look()
+
+
+def plan(place: Place) -> Report:
+    """What `run` would remove now; changes nothing. Raises as `run` does."""
+    time = RunTime(place.clock)
+    look = place.look()
+    if look is None:
+        return _nothing(place, time, executed=False)
+    check_plan(look.tree, look.plan, place.settings)
+    return Report(
+        place.storage.root,
+        False,
+        look.tree,
+        look.plan.removals,
+        look.plan,
+        time.elapsed,
+        notes=look.warnings,
+    )
+
+
+def run(place: Place) -> Report:
+    """Prune once. Raises a PrunerError of which the exit code tells the kind, or Stopped."""
+    time = RunTime(place.clock)
+    if not check_storage(place.storage, place.given, place.config, place.settings):
+        return _nothing(place, time, executed=True)
+    with state.locked(place.storage):
+        notes: list[str] = []
+        with state.write_errors(place.storage):
+            time = RunTime(place.clock, _skew(place, notes))
+            state.reserve(place.storage)
+            recovered = state.recover(place.storage, time.now())
+        if recovered:
+            notes.append(recovered)
+        with _read_only(place):
+            observer = place.observer(time, Library(place.storage))
+            look = observer.look()
+            check_plan(look.tree, look.plan, place.settings)
+            done = execute(look, observer, _Caches(place))
+        return _report(place, time, look, done, (*notes, *look.warnings))
+
+
+def _skew(place: Place, notes: list[str]) -> float:
+    """How far the clock that stamps the files is ahead of ours, in seconds; told when it matters."""
+    skew = place.storage.stat(state.LOCK).mtime - place.clock.now()
+    if abs(skew) < TOLERANCE:
+        return 0.0
+    notes.append(f"the storage's clock differs from this machine's by {skew:+.0f} s: the storage's is used")
+    return skew
+
+
+@contextmanager
+def _read_only(place: Place) -> Generator[None]:
+    if place.settings.mode == "online":
+        yield
+        return
+    with place.window.open():
+        yield
+
+
+def _report(place: Place, time: RunTime, look: Look, done: Execution, notes: tuple[str, ...]) -> Report:
+    facts = {
+        "put_back_links": done.put_back,
+        "restored_blobs": done.restored,
+        "purged_blobs": len(done.purged),
+        "purged_bytes": sum(blob.bytes for blob in done.purged),
+    }
+    return Report(
+        place.storage.root,
+        True,
+        look.tree,
+        tuple(done.removed),
+        look.plan,
+        time.elapsed,
+        done.phases,
+        facts,
+        (*notes, *done.notes),
+    )
+
+
+def _nothing(place: Place, time: RunTime, *, executed: bool) -> Report:
+    note = f"{place.given} has no registry's tree yet: there is nothing to prune"
+    return Report(place.storage.root, executed, Tree(), (), EMPTY, time.elapsed, notes=(note,))
+
+
+class _Caches:
+    """Makes the registry forget what is removed, whichever way it remembers descriptors.
+
+    No cache needs nothing. A cache in memory cannot be reached from outside, so the registry is restarted in
+    place. From redis the keys are deleted.
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def flush(self, links: tuple[Removal, ...], blobs: tuple[Removal, ...]) -> str:
+        config = self.place.config
+        if config.cache == "redis" and config.redis is not None:
+            keys = [(removal.repository, removal.digest) for removal in links if removal.digest]
+            forget_redis(config.redis, [*keys, *((None, blob.digest) for blob in blobs)])
+            return ""
+        # In a read-only window the registry is restarted at the end anyway, and takes no pushes until then.
+        if config.cache != "inmemory" or self.place.settings.mode == "readonly":
+            return ""
+        if not self.place.registry.present(config):
+            return "no registry is running, so no cache had to be flushed"
+        self.place.registry.restart(config)
+        return "the registry was restarted in place, since its descriptor cache is in memory"
+
+    def forget(self, blobs: tuple[Removal, ...]) -> None:
+        config = self.place.config
+        if config.redis is not None and blobs:
+            forget_redis(config.redis, [(None, blob.digest) for blob in blobs])
