@@ -1,4 +1,4 @@
-"""`python -m sandbox up|down|status|kubeconfig [--name NAME]`."""
+"""`python -m sandbox up|down|status|kubeconfig|tools [--name NAME]`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sandbox import golang
 from sandbox.cluster import bring_up, is_up, node_address
 from sandbox.errors import SandboxError
+from sandbox.packages import TESTS, install, missing
 from sandbox.place import Place
 from sandbox.steps import Steps
 from sandbox.teardown import take_down
@@ -24,6 +26,9 @@ def main() -> int:
     arguments = _arguments()
     try:
         place = Place(arguments.name)
+        if arguments.command == "tools":
+            _tools()
+            return 0
         if arguments.command == "kubeconfig":
             print(place.kubeconfig)
             return 0
@@ -50,6 +55,19 @@ def main() -> int:
     return 0
 
 
+def _tools() -> None:
+    """Have every program that the tests call."""
+    steps = Steps()
+    needed = missing(TESTS)
+    if needed:
+        with steps.step(f"install {' '.join(needed)}"):
+            install(needed)
+    for program in (golang.REGISTRY, golang.PULUMI):
+        if not program.is_built:
+            with steps.step(f"build {program.module} from source"):
+                golang.build(program)
+
+
 def need_root(command: str) -> None:
     """Raise SandboxError unless this process may make namespaces and mounts."""
     if os.geteuid() != 0:
@@ -70,7 +88,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox", description="A throw-away Kubernetes on this machine."
     )
-    parser.add_argument("command", choices=["up", "down", "status", "kubeconfig"])
+    parser.add_argument("command", choices=["up", "down", "status", "kubeconfig", "tools"])
     parser.add_argument(
         "--name", default=DEFAULT_NAME, help="which sandbox; several live side by side (%(default)s)"
     )

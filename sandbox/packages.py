@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox.commands import run
@@ -23,8 +24,15 @@ CLUSTER = {
     "mount": "mount",
 }
 IMAGES = {"mmdebstrap": "mmdebstrap"}
-TESTS = {"skopeo": "skopeo", "buildah": "buildah"}
+TESTS = {
+    "skopeo": "skopeo",
+    "buildah": "buildah",
+    "docker-registry": "docker-registry",
+    "redis-server": "redis-server",
+}
 
+POLICY = Path("/usr/sbin/policy-rc.d")
+POLICY_TEXT = "#!/bin/sh\n# docker-registry sandbox: installs without starting services\nexit 101\n"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -50,13 +58,35 @@ def install(packages: Iterable[str]) -> None:
         raise SandboxError(
             f"these are missing: {listed}, and there is no apt-get here: install them by other means"
         )
+    if os.geteuid() != 0:
+        raise SandboxError(
+            f"these are missing: {listed}: run `sudo apt-get install {listed}`, then try again"
+        )
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     try:
         run(["apt-get", "update", "-qq"], what="refreshing the package lists", env=quiet)
-        run(
-            ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *names],
-            what=f"installing {listed}",
-            env=quiet,
-        )
+        with _services_held():
+            run(
+                ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *names],
+                what=f"installing {listed}",
+                env=quiet,
+            )
     except SandboxError as error:
         raise SandboxError(f"{error}; run `apt-get install {listed}` yourself and try again") from error
+
+
+@contextmanager
+def _services_held() -> Generator[None]:
+    """Keep what is installed from being started as a service of this machine: only its program is wanted.
+
+    This is Debian's own way to say so (invoke-rc.d's policy layer); a policy of the machine's own stays.
+    """
+    if POLICY.exists() and POLICY.read_text() != POLICY_TEXT:
+        yield
+        return
+    POLICY.write_text(POLICY_TEXT)
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()

@@ -46,7 +46,7 @@ class Engine:
 
     def up(self) -> str:
         """Deploy; returns what the engine said when it is quiet."""
-        return self._do("up", "--yes", "--skip-preview")
+        return self._do("up", "--yes", "--skip-preview", "--suppress-outputs")
 
     def preview(self) -> str:
         """Say what `up` would do."""

@@ -58,9 +58,8 @@ def _context_that_answers(kubeconfig: str) -> str:
         client.VersionApi(api).get_code(_request_timeout=ANSWER_WITHIN)
     except Exception as error:
         # Whatever the client library raises here means one thing to the user.
-        reason = str(error).splitlines()[0]
         raise SandboxError(
-            f"the cluster of the kubeconfig {kubeconfig}, context {active['name']}, does not answer"
-            f" ({type(error).__name__}: {reason[:200]}): {way_out}"
+            f"no cluster answers at {api.configuration.host} ({type(error).__name__}; context"
+            f" {active['name']} of the kubeconfig {kubeconfig}): {way_out}"
         ) from error
     return active["name"]
