@@ -15,7 +15,7 @@ from pruner import layout, loop, readonly, safety, state, trash
 from pruner import run as pruning
 from pruner.clock import RunTime, SystemClock
 from pruner.cluster import KubernetesApi, RunningImages, running_images
-from pruner.console import progress, say
+from pruner.console import log, progress, say
 from pruner.errors import ConfigError, PrunerError
 from pruner.explain import explain
 from pruner.library import Library
@@ -80,8 +80,8 @@ def show_plan(arguments: argparse.Namespace, environ: Mapping[str, str], clock: 
 
 def _log(report: Report) -> None:
     summary = report.summary()
-    numbers = {key: summary[key] for key in ("removable_blobs", "removable_bytes", "seconds")}
-    say(report.sentence(), **{**numbers, **report.facts})
+    fields = {key: summary[key] for key in ("removable_blobs", "removable_bytes", "seconds", *report.facts)}
+    log.info(report.sentence(), extra={"fields": fields})
     for note in report.notes:
         say(note)
 

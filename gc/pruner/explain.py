@@ -22,8 +22,8 @@ class Explanation:
     """The fate of a digest.
 
     `references` are sentences on who refers to it; `unreferenced_since` (seconds since the epoch) is when
-    the last tag is known to have left it, None when nothing tells; `when` is the earliest time at which it may go,
-    None when it stays as long as its references do.
+    the last tag is known to have left it, None when nothing tells; `when` is the earliest time at which it
+    may go, None when it stays as long as its references do.
     """
 
     digest: str

@@ -109,7 +109,7 @@ class RunningRegistry:
     def present(self, config: RegistryConfig) -> bool:
         """Whether a registry runs here: its process is seen, or something answers at its address.
 
-        A process that cannot be seen may still serve the storage, with a cache of its own, so both must say no.
+        A process that cannot be seen may still serve the storage, with a cache of its own: both must say no.
         """
         if find(self._proc, config=config.path) is not None:
             return True

@@ -67,8 +67,8 @@ def _refuse_foreign(
         for path in layout.GITLAB_LOCKFILES:
             if _exists(storage, path):
                 raise Refused(
-                    f"GitLab keeps this registry's metadata in a database ({given}/{path} is there), so links "
-                    "say nothing of what is in use: use its own collector, or, if the database is gone, "
+                    f"GitLab keeps this registry's metadata in a database ({given}/{path} is there), so "
+                    "links say nothing of what is in use: use its own collector, or, if the database is gone, "
                     "--override gitlab-database"
                 )
 

@@ -74,7 +74,8 @@ class Usage:
         ]
         lines.append(
             f"{self.blobs} blobs, {format_bytes(self.bytes)}; "
-            f"reclaimable {format_bytes(self.reclaimable_bytes)}; in the trash {format_bytes(self.trash_bytes)}"
+            f"reclaimable {format_bytes(self.reclaimable_bytes)}; "
+            f"in the trash {format_bytes(self.trash_bytes)}"
         )
         return "\n".join(line.rstrip() for line in lines)
 
