@@ -48,7 +48,8 @@ def _place(arguments: argparse.Namespace, environ: Mapping[str, str], clock: Sys
             return running_images(KubernetesApi.of_pod(environ, clock))
 
         ask = ask_cluster
-    window = readonly.Window(config.path, environ, registry)
+    # Closing a window must not be cut short by the SIGTERM that ends the run: a clock that nobody stops.
+    window = pruning.Window(config.path, environ, RunningRegistry(SystemClock(), ca=ca_file(environ)))
     return pruning.Place(
         FileSystem(config.root), config.root, config, settings, clock, registry, window, ask, progress()
     )

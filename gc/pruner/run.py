@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from pruner import state
+from pruner import readonly, state
 from pruner.caches import forget_redis
 from pruner.clock import TOLERANCE, Clock, RunTime
 from pruner.config import RegistryConfig
@@ -15,7 +15,6 @@ from pruner.library import Library
 from pruner.look import AskCluster, Look, Observer
 from pruner.plan import Plan, Removal
 from pruner.process import RunningRegistry
-from pruner.readonly import Window
 from pruner.report import Report
 from pruner.safety import check_plan, check_storage
 from pruner.scan import Progress
@@ -24,6 +23,28 @@ from pruner.storage import Storage
 from pruner.tree import Tree
 
 EMPTY = Plan((), {}, {}, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The read-only window of the registry whose configuration lies at `path`."""
+
+    path: str
+    environ: Mapping[str, str]
+    registry: readonly.Registry
+
+    @contextmanager
+    def open(self) -> Generator[str | None]:
+        """Read-only while the context lasts; gives what could not be verified, for the report."""
+        note = readonly.enter(self.path, self.environ, self.registry)
+        try:
+            yield note
+        finally:
+            readonly.leave(self.path, self.environ, self.registry)
+
+    def recover(self) -> bool:
+        """Close a window that an earlier pruner left open; whether there was one."""
+        return readonly.recover(self.path, self.environ, self.registry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +108,9 @@ def run(place: Place) -> Report:
             recovered = state.recover(place.storage, time.now())
         if recovered:
             notes.append(recovered)
-        with _read_only(place):
+        if place.window.recover():
+            notes.append("the registry was read-only from an interrupted run, and takes pushes again")
+        with _read_only(place, notes):
             observer = place.observer(time, Library(place.storage))
             look = observer.look()
             check_plan(look.tree, look.plan, place.settings)
@@ -105,11 +128,13 @@ def _skew(place: Place, notes: list[str]) -> float:
 
 
 @contextmanager
-def _read_only(place: Place) -> Generator[None]:
+def _read_only(place: Place, notes: list[str]) -> Generator[None]:
     if place.settings.mode == "online":
         yield
         return
-    with place.window.open():
+    with place.window.open() as note:
+        if note:
+            notes.append(note)
         yield
 
 
