@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from pruner import layout, state, trash
+from pruner.durations import format_duration
 from pruner.errors import PrunerError
 from pruner.look import Look, Observer
 from pruner.plan import LEFTOVERS, LINKS, Removal
@@ -79,7 +80,7 @@ class _Run:
         self.caches = caches
         self.done = Execution()
         self.id = uuid.uuid4().hex[:8]
-        self.held: list[tuple[str, Removal]] = []
+        self.held: dict[str, Removal] = {}
 
     def go(self) -> Execution:
         plan = self.first.plan
@@ -119,11 +120,11 @@ class _Run:
             if quarantined:
                 self.observer.time.clock.sleep(min(self.observer.grace, SETTLE))
         with self._phase("third look"):
-            third = self.observer.look(tuple(removal for _, removal in self.held))
+            third = self.observer.look(tuple(self.held.values()))
             self._put_back_wanted(third)
             self._restore_wanted(third, list(trash.blobs_of(self.storage, trash.CURRENT)))
         kept = {trashed.digest for trashed in trash.blobs_of(self.storage, trash.CURRENT)}
-        self.done.removed.extend(removal for _, removal in self.held)
+        self.done.removed.extend(self.held.values())
         self.done.removed.extend(blob for blob in quarantined if blob.digest in kept)
         state.finish(self.storage, self.observer.time.now(), self.id)
         return third
@@ -134,15 +135,16 @@ class _Run:
             for number, removal in enumerate(links):
                 self._hold(f"{trash.CURRENT}/held/{number}", removal)
         with self._phase("flush caches"):
-            note = self.caches.flush(tuple(removal for _, removal in self.held), blobs)
+            note = self.caches.flush(tuple(self.held.values()), blobs)
             if note:
                 self.done.notes.append(note)
         with self._phase("wait the grace"):
+            self.observer.progress(f"wait the grace, {format_duration(self.observer.grace)}", 0)
             self.observer.time.clock.sleep(self.observer.grace)
             self.observer.time.check()
         with self._phase("second look"):
             self._put_back_changed()
-            second = self.observer.look(tuple(removal for _, removal in self.held))
+            second = self.observer.look(tuple(self.held.values()))
             self._put_back_wanted(second)
             state.decide(self.storage)
         return second
@@ -153,7 +155,7 @@ class _Run:
             state.with_space(self.storage, lambda: self.storage.rename(removal.path, place))
         except FileNotFoundError:
             return  # removed by a client meanwhile
-        self.held.append((place, removal))
+        self.held[place] = removal
         if not self._is_unchanged(place, removal):
             self._put_back(place, removal)
 
@@ -164,11 +166,11 @@ class _Run:
         link = trash.HeldLink(place, removal.path, removal.digest, 0.0)
         if trash.restore_link(self.storage, link):
             self.done.put_back += 1
-        self.held.remove((place, removal))
+        del self.held[place]
 
     def _put_back_changed(self) -> None:
         """A registry that opened a link before it was renamed wrote into the file that is held."""
-        for place, removal in list(self.held):
+        for place, removal in list(self.held.items()):
             if not self._is_unchanged(place, removal):
                 self._put_back(place, removal)
 
@@ -176,7 +178,7 @@ class _Run:
         """Put back every held link that the look does not want gone."""
         self._put_back_changed()
         going = {removal.path for removal in look.plan.of(*LINKS)}
-        for place, removal in list(self.held):
+        for place, removal in list(self.held.items()):
             if removal.path not in going:
                 self._put_back(place, removal)
 

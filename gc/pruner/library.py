@@ -13,7 +13,7 @@ class Library:
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
-        self._known: dict[str, Manifest | Damaged] = {}
+        self._known: dict[str, Manifest] = {}
         self.reads = 0
 
     def get(self, digest: str) -> Manifest | Damaged | None:
@@ -36,8 +36,8 @@ class Library:
                 "nothing was removed; mend the storage and run again"
             ) from error
         try:
-            known = parse(content)
+            manifest = parse(content)
         except Damaged as damage:
-            known = damage
-        self._known[digest] = known
-        return known
+            return damage  # v2.8 writes in place: it may be whole at the next look
+        self._known[digest] = manifest
+        return manifest

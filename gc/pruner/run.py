@@ -10,6 +10,7 @@ from pruner import readonly, state
 from pruner.caches import forget_redis
 from pruner.clock import TOLERANCE, Clock, RunTime
 from pruner.config import RegistryConfig
+from pruner.errors import Refused
 from pruner.execute import Execution, execute
 from pruner.library import Library
 from pruner.look import AskCluster, Look, Observer
@@ -78,12 +79,20 @@ class Place:
 
 
 def plan(place: Place) -> Report:
-    """What `run` would remove now; changes nothing. Raises as `run` does."""
+    """What `run` would remove now; changes nothing.
+
+    Raises as `run` does, but for a fuse that refuses the plan itself: that becomes a note.
+    """
     time = RunTime(place.clock)
     look = place.look()
     if look is None:
         return _nothing(place, time, executed=False)
-    check_plan(look.tree, look.plan, place.settings)
+    notes = list(look.warnings)
+    try:
+        check_plan(look.tree, look.plan, place.settings)
+    except Refused as refusal:
+        # The refusal tells people to look at the plan, so it must be there to be looked at.
+        notes.append(f"run would refuse: {refusal}")
     return Report(
         place.storage.root,
         False,
@@ -91,7 +100,7 @@ def plan(place: Place) -> Report:
         look.plan.removals,
         look.plan,
         time.elapsed,
-        notes=look.warnings,
+        notes=tuple(notes),
     )
 
 

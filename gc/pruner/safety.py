@@ -14,9 +14,9 @@ from pruner.settings import Settings
 from pruner.storage import Storage
 from pruner.tree import Tree
 
-SETTLE = 5.0
-"""Seconds at the most between quarantine and the look after it: a registry that found a blob in its place
-just before it was quarantined may still be writing the link."""
+SETTLE = 60.0
+"""Seconds at the most (never more than the grace) between quarantine and the look after it: a registry that
+found a blob in its place just before it was quarantined may still be writing the link."""
 
 NON_TRIVIAL = 50
 """Blobs from which on the fraction fuse looks at a tree: a small one is often pruned by half."""
@@ -68,8 +68,8 @@ def _refuse_foreign(
             if _exists(storage, path):
                 raise Refused(
                     f"GitLab keeps this registry's metadata in a database ({given}/{path} is there), so "
-                    "links say nothing of what is in use: use its own collector, or, if the database is gone, "
-                    "--override gitlab-database"
+                    "links say nothing of what is in use: use its own collector, or, if the database is "
+                    "gone, --override gitlab-database"
                 )
 
 

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import socket
+import uuid
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from typing import TypeVar
@@ -139,7 +140,7 @@ def recover(storage: Storage, now: float) -> str:
         return ""
     _, decided = trash.held_links(storage, trash.CURRENT)
     if decided:
-        finish(storage, now, "recovered")
+        finish(storage, now, uuid.uuid4().hex[:8])
         return "an interrupted run was finished: what it had taken away is in the trash"
     count = undo(storage)
     return f"an interrupted run was undone: {count} links are back in their places"

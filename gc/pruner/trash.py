@@ -7,7 +7,6 @@ of the trash, `trash/<seconds>-<run>`, by one rename. A blob that is uploaded ag
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -141,8 +140,9 @@ def purge_batch(storage: Storage, batch: str) -> None:
         for entry in entries:
             storage.remove(f"{batch}/{part}/{entry.name}")
         storage.remove_folder(f"{batch}/{part}")
-    with contextlib.suppress(FileNotFoundError):
-        storage.remove(f"{batch}/journal")
+    for entry in storage.list(batch):
+        if entry.kind == "file":
+            storage.remove(f"{batch}/{entry.name}")
     storage.remove_folder(batch)
 
 

@@ -86,10 +86,6 @@ class Storage(Protocol):
         """Make a file of `size` bytes whose space is really taken."""
         ...
 
-    def sync(self, path: str) -> None:
-        """Make the names in a folder durable."""
-        ...
-
     def lock(self, path: str, owner: str) -> AbstractContextManager[None]:
         """Hold the only lock on `path` while the context lasts; raises Busy with the holder's name."""
         ...

@@ -100,7 +100,7 @@ class FileSystem:
             file.flush()
             os.fsync(file.fileno())
         os.rename(temporary, self._path(path))
-        self.sync(os.path.dirname(path))
+        self._sync(os.path.dirname(path))
 
     def append(self, path: str, content: bytes) -> None:
         """Append to a file of the pruner's own, durably."""
@@ -117,7 +117,7 @@ class FileSystem:
         finally:
             os.close(handle)
 
-    def sync(self, path: str) -> None:
+    def _sync(self, path: str) -> None:
         """Make the names in a folder durable."""
         handle = os.open(self._path(path), os.O_RDONLY | os.O_DIRECTORY)
         try:
