@@ -17,7 +17,7 @@ stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()
 
 certificates = Certificates(
     "certificates",
-    owner=stack,
+    owner=pulumi.get_stack(),
     hosts=[*hosts, *names_inside(settings.namespace)],
 )
 registry = Registry("registry", settings=settings, certificates=certificates)
@@ -36,7 +36,7 @@ pulumi.export("address", published.address)
 pulumi.export("addresses", published.addresses)
 pulumi.export("caCertificate", certificates.ca_pem)
 pulumi.export("namespace", registry.namespace)
-# Printed by `pulumi destroy` too, which leaves the images where they are.
+# Told while the stack stands: `pulumi destroy` leaves the images there and prints no outputs.
 pulumi.export(
     "data", f"{settings.storage.path} on {settings.storage.node or 'the node that runs the registry'}"
 )

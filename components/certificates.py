@@ -24,6 +24,10 @@ _LEAF_VALID = 825 * _HOURS_PER_DAY
 _LEAF_RENEW = 180 * _HOURS_PER_DAY
 
 
+# A common name has 64 characters at most (RFC 5280, appendix A.1).
+_NAME_LENGTH = 64
+
+
 class Certificates(pulumi.ComponentResource):
     """A CA and a server certificate for `hosts` (DNS names and IP addresses), all keys ECDSA P-256.
 
@@ -46,7 +50,7 @@ class Certificates(pulumi.ComponentResource):
             f"{name}-ca",
             private_key_pem=ca_key.private_key_pem,
             subject=tls.SelfSignedCertSubjectArgs(
-                common_name=f"docker-registry {owner} CA", organization="docker-registry"
+                common_name=f"docker-registry {owner}"[:_NAME_LENGTH], organization="docker-registry"
             ),
             is_ca_certificate=True,
             max_path_length=0,

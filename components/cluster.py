@@ -68,8 +68,8 @@ class Cluster:
 
 def survey(settings: Settings) -> Cluster:
     """Asks the provider's cluster. Raises ClusterError, with what to do, before anything is declared."""
+    api = _connect(pulumi.Config("kubernetes"))
     try:
-        api = _connect(pulumi.Config("kubernetes"))
         core = client.CoreV1Api(api)
         nodes = core.list_node(_request_timeout=_TIMEOUT)
         services = core.list_service_for_all_namespaces(_request_timeout=_TIMEOUT)
@@ -82,11 +82,19 @@ def survey(settings: Settings) -> Cluster:
             "use a kubeconfig whose user may administer the cluster"
         ) from None
     except HTTPError as error:
-        raise ClusterError(f"the cluster does not answer ({error}): start it, or {_CHOOSE}") from None
+        where = f"the cluster at {api.configuration.host}"
+        raise ClusterError(f"{where} does not answer ({_root(error)}): start it, or {_CHOOSE}") from None
     _refuse_taken_port(settings, services.items)
     found = tuple(sorted(map(_node, nodes.items), key=lambda node: node.name))
     _check_storage_node(settings, [node.name for node in found])
     return Cluster(nodes=found, definition_owner=_owner(definitions.items))
+
+
+def _root(error: BaseException) -> BaseException:
+    """What an error of the HTTP client comes down to, such as a refused connection."""
+    inner = [error.__cause__, getattr(error, "reason", None), *error.args]
+    causes = [cause for cause in inner if isinstance(cause, BaseException)]
+    return _root(causes[0]) if causes else error
 
 
 def _connect(provider: pulumi.Config) -> Any:
@@ -118,6 +126,8 @@ def _load(kubeconfig: str | None, context: str | None, settings: Any) -> None:
         return
     # The client reads KUBECONFIG once, when it is imported; the provider whenever it is asked.
     path = os.path.expanduser(path or str(_DEFAULT))
+    if not any(map(os.path.exists, path.split(os.pathsep))):
+        raise FileNotFoundError(f"{path} does not exist")
     config.load_kube_config(path, context=context, client_configuration=settings, persist_config=False)
 
 

@@ -137,7 +137,8 @@ def registry_config(settings: Settings) -> str:
     return yaml.safe_dump(
         {
             "version": 0.1,
-            "log": {"level": "info", "fields": {"service": "registry"}},
+            # Each request has its line in the log proper; an access log would only say it again.
+            "log": {"level": "info", "accesslog": {"disabled": True}, "fields": {"service": "registry"}},
             "storage": {
                 "filesystem": {"rootdirectory": pod.DATA_FOLDER},
                 "delete": {"enabled": True},
