@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
 from pruner import config
 from pruner.clock import SystemClock
 from pruner.config import RegistryConfig
 from pruner.process import RunningRegistry, find
 from tests.gc.conftest import StartRegistry
 from tests.gc.images import digest_of
-from tests.gc.realregistry import RealRegistry
+from tests.gc.processdoubles import self_signed
+from tests.gc.realregistry import RealRegistry, Version, binary, free_port
 
 
 def read(registry: RealRegistry) -> RegistryConfig:
@@ -44,3 +51,50 @@ def test_whether_it_takes_writes_is_asked_without_a_trace(registry: RealRegistry
     before = sorted(registry.data.rglob("*"))
     assert RunningRegistry(SystemClock()).takes_writes(read(registry)) is True
     assert sorted(registry.data.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "writable"),
+    [
+        ("http: {addr: ':@port', prefix: /hub/}", True),
+        ("http: {net: unix, addr: @folder/socket}", True),
+        ("http: {addr: 'localhost:@port', tls: {certificate: @pem, key: @pem}}", True),
+        (
+            "http: {addr: ':@port', tls: {certificate: @pem, key: @pem, clientcas: [@ca]}}",
+            None,
+        ),
+        ("http: {addr: ':@port'}\nauth: {silly: {realm: r, service: s}}", None),
+    ],
+)
+def test_a_registry_is_asked_however_it_listens(
+    version: Version, tmp_path: Path, settings: str, writable: bool | None
+) -> None:
+    self_signed(tmp_path)
+    for name, value in {
+        "@port": free_port(),
+        "@folder": tmp_path,
+        "@pem": tmp_path / "tls.pem",
+        "@ca": tmp_path / "ca.crt",
+    }.items():
+        settings = settings.replace(name, str(value))
+    file = tmp_path / "config.yml"
+    file.write_text(
+        f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/data}}}}\n{settings}\n"
+    )
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+    with open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen(
+            [binary(version), "serve", str(file)],
+            env=environ | {"OTEL_TRACES_EXPORTER": "none"},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        running = RunningRegistry(SystemClock(), ca=str(tmp_path / "ca.crt"))
+        parsed = config.load(str(file), {})
+        assert running.wait(parsed).pid == process.pid
+        assert running.takes_writes(parsed) is writable
+        assert running.present(parsed)
+    finally:
+        process.kill()
+        process.wait()

@@ -176,3 +176,21 @@ def test_the_successor_is_told_from_the_old_one(
     with Answering(200) as answering:
         successor = RunningRegistry(clock, proc=str(proc)).restart(settings(addr=f":{answering.port}"))
     assert (successor.pid, successor.started) == (7 if same_pid else 8, 200)
+
+
+def present(proc: FakeProc, **http: object) -> bool:
+    return RunningRegistry(FakeClock(), proc=str(proc)).present(settings(**http))
+
+
+def test_a_registry_is_there_when_its_process_is_or_something_answers(proc: FakeProc, tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nobody = f":{unused.getsockname()[1]}"
+        assert not present(proc, addr=nobody)
+        assert not present(proc, net="unix", addr=str(tmp_path / "missing"))
+        assert not present(proc)
+        with Answering(503) as answering:
+            assert present(proc, addr=f":{answering.port}")
+            assert present(proc, addr=f":{answering.port}", tls={"certificate": "c"})
+        proc.add(7, "registry", "serve")
+        assert present(proc, addr=nobody)
