@@ -1,0 +1,1 @@
+"""Measurements of the pruner, side by side with what else there is."""
