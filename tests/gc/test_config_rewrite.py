@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pruner import config
@@ -39,6 +39,8 @@ def test_with_readonly_changes_that_alone(text: str) -> None:
     assert after == before
 
 
+# How long an example takes says nothing here, and a busy machine must not fail it.
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.recursive(
         st.text() | st.integers() | st.booleans() | st.none(), lambda inner: st.dictionaries(st.text(), inner)
