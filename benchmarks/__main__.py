@@ -41,25 +41,12 @@ class Tool:
 def tools() -> list[Tool]:
     """The pruner, and `registry garbage-collect --delete-untagged` of each version."""
     options = ["--grace", "0", "--untagged-after", "0", "--trash", "0", "--max-fraction", "1"]
-    pruner = [sys.executable, "-m", "pruner", "run"]
-    found = [
-        Tool(
-            "pruner",
-            lambda config: [sys.executable, "-m", "pruner", "run", "--config", str(config), *options],
-        )
-    ]
+    prune = [sys.executable, "-m", "pruner", "run", *options, "--config"]
+    found = [Tool("pruner", lambda config: [*prune, str(config)])]
     for version in VERSIONS:
-        program = binary(version)
+        collect = [binary(version), "garbage-collect", "--delete-untagged"]
         found.append(
-            Tool(
-                f"garbage-collect {version}",
-                lambda config, program=program: [
-                    program,
-                    "garbage-collect",
-                    "--delete-untagged",
-                    str(config),
-                ],
-            )
+            Tool(f"garbage-collect {version}", lambda config, collect=collect: [*collect, str(config)])
         )
     return found
 
@@ -82,7 +69,8 @@ def measure(tool: Tool, source: Path) -> tuple[float, int]:
         shutil.copytree(source, data)
         config = Path(folder, "config.yml")
         config.write_text(
-            f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {data}}}}}\nhttp: {{addr: 'localhost:0'}}\n"
+            "version: 0.1\nhttp: {addr: 'localhost:0'}\n"
+            f"storage: {{filesystem: {{rootdirectory: {data}}}}}\n"
         )
         environ = {**os.environ, "PYTHONPATH": str(ROOT / "gc")}
         start = time.perf_counter()
@@ -113,9 +101,8 @@ def main() -> None:
     print(f"\n{options.images} images, median of {options.rounds} rounds")
     for tool in contenders:
         middle = statistics.median(taken[tool.name])
-        print(
-            f"{tool.name:24} {middle:8.2f} s  {middle / base:6.2f} x the pruner  {left[tool.name]} entries left"
-        )
+        ratio = f"{middle / base:6.2f} x the pruner"
+        print(f"{tool.name:24} {middle:8.2f} s  {ratio}  {left[tool.name]} entries left")
 
 
 if __name__ == "__main__":
