@@ -99,11 +99,14 @@ class _Marker:
         return self.library.get(digest) is None
 
     def _start_referrer_tags(self) -> None:
-        """Tags named after a subject wait for it; one whose subject was never here is an ordinary root."""
+        """Tags named after a subject wait for it; one whose subject was never here is an ordinary root.
+
+        A later look only meets such tags as the run holds since their subject goes; that may be quarantined.
+        """
         for name, roots in self.roots.items():
             for tag, subject in roots.referrers.items():
                 self.waiting.setdefault(subject, []).append((name, tag))
-        if self.waiting:
+        if self.waiting and self.rules.only is None:
             present = {_subject_key(digest) for digest in self.tree.blobs}
             for key in [key for key in self.waiting if key not in present]:
                 self._wake(key)

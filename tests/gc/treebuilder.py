@@ -131,6 +131,12 @@ def age(root: Path, seconds: float) -> None:
         os.utime(path, ns=times, follow_symlinks=False)
 
 
+def stamp(root: Path, moment: float) -> None:
+    """Give every file and folder the same times (seconds since the epoch)."""
+    for path in (*walk(root), root):
+        os.utime(path, (moment, moment), follow_symlinks=False)
+
+
 def snapshot(root: Path, *, without: tuple[str, ...] = ()) -> dict[str, Entry]:
     """Every path below root (relative to it) with what it holds; `without` are prefixes to leave out."""
     found = {str(path.relative_to(root)): path for path in walk(root)}

@@ -1,0 +1,126 @@
+"""The pruner in this process, on a tree in a folder and on a clock that only the test moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pruner import config as registry_config
+from pruner import run as pruning
+from pruner.library import Library
+from pruner.look import AskCluster, Look
+from pruner.process import RunningRegistry
+from pruner.readonly import Window
+from pruner.report import Report
+from pruner.scan import scan
+from pruner.settings import Settings
+from pruner.storage import Storage
+from pruner.verify import Verification, verify
+from tests.gc.storagedoubles import ClockedFileSystem, FakeClock, Interposed
+from tests.gc.treebuilder import Entry, TreeBuilder, snapshot, stamp
+
+STATE = "docker/registry/v2/pruner"
+OLD = 30 * 86400.0  # seconds: older than any delay here
+GRACE = 600.0
+AT_ONCE = Settings(grace=0, untagged_after=0, uploads_after=0, trash=0, max_fraction=1)
+"""Removes for good, in one run, whatever nothing refers to."""
+ONLINE = Settings(grace=GRACE, untagged_after=3600, uploads_after=3600, trash=0, max_fraction=1)
+
+
+@dataclass(slots=True)
+class Pruner:
+    """Prunes below `folder`/data, where no registry runs; `ask` stands for the cluster."""
+
+    folder: Path
+    settings: Settings = AT_ONCE
+    clock: FakeClock = field(default_factory=FakeClock)
+    ask: AskCluster | None = None
+    files: ClockedFileSystem = field(init=False)
+    storage: Interposed = field(init=False)
+    config: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.config = self.folder / "pruner.yml"
+        self.config.write_text(yaml.safe_dump(self.configuration()))
+        (self.folder / "proc").mkdir(exist_ok=True)
+        self.files = ClockedFileSystem(str(self.data), self.clock)
+        self.storage = Interposed(self.files)
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def tree(self) -> TreeBuilder:
+        return TreeBuilder(self.data)
+
+    def configuration(self) -> dict[str, Any]:
+        return {
+            "version": 0.1,
+            "storage": {"filesystem": {"rootdirectory": str(self.data)}},
+            "http": {"addr": ":5000"},
+        }
+
+    def place(self, storage: Storage | None = None) -> pruning.Place:
+        config = registry_config.load(str(self.config), {})
+        registry = RunningRegistry(self.clock, proc=str(self.folder / "proc"))
+        return pruning.Place(
+            storage or self.storage,
+            config.root,
+            config,
+            self.settings,
+            self.clock,
+            registry,
+            Window(config.path, {}, registry),
+            self.ask,
+            lambda _phase, _count: None,
+        )
+
+    def old(self, seconds: float = OLD) -> None:
+        """Give everything in the tree an age."""
+        stamp(self.data, self.clock.now() - seconds)
+
+    def run(self, **settings: Any) -> Report:
+        """One run, with these settings from now on."""
+        self.settings = replace(self.settings, **settings)
+        return pruning.run(self.place())
+
+    def plan(self, **settings: Any) -> Report:
+        self.settings = replace(self.settings, **settings)
+        return pruning.plan(self.place())
+
+    def look(self, **settings: Any) -> Look:
+        self.settings = replace(self.settings, **settings)
+        look = self.place().look()
+        assert look is not None
+        return look
+
+    def verify(self, *, digests: bool = True) -> Verification:
+        tree = scan(self.files, self.clock)
+        return verify(
+            tree, self.files, Library(self.files), digests=digests, progress=lambda _phase, _count: None
+        )
+
+    def snapshot(self) -> dict[str, Entry]:
+        """What lies in the tree, without the pruner's own folder."""
+        return snapshot(self.data, without=(STATE,))
+
+    def blobs(self) -> set[str]:
+        """The digests of all blobs in the tree."""
+        return set(scan(self.files, self.clock).blobs)
+
+    def has_blob(self, digest: str) -> bool:
+        return self.tree.blob_path(digest).exists()
+
+    def links(self) -> set[str]:
+        """Every link file in the tree."""
+        return {path for path in self.snapshot() if path.endswith("/link")}
+
+
+def kinds(report: Report) -> dict[str, int]:
+    """How many removals there are of each kind."""
+    return {kind: numbers["count"] for kind, numbers in report.summary()["by_kind"].items()}
