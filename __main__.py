@@ -11,16 +11,16 @@ from components.registry import Registry, names_inside
 from components.settings import stack_settings
 
 settings = stack_settings()
-cluster = survey(settings)
-hosts = settings.external_hosts or cluster.addresses()
 stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+cluster = survey(settings, stack)
+hosts = settings.external_hosts or cluster.addresses()
 
 certificates = Certificates(
     "certificates",
     owner=pulumi.get_stack(),
     hosts=[*hosts, *names_inside(settings.namespace)],
 )
-registry = Registry("registry", settings=settings, certificates=certificates)
+registry = Registry("registry", settings=settings, certificates=certificates, stack=stack)
 published = ExternalAddress(
     "address",
     hosts=hosts,

@@ -66,8 +66,11 @@ class Cluster:
         return tuple(dict.fromkeys(found))
 
 
-def survey(settings: Settings) -> Cluster:
-    """Asks the provider's cluster. Raises ClusterError, with what to do, before anything is declared."""
+def survey(settings: Settings, stack: str) -> Cluster:
+    """Asks the provider's cluster on behalf of `stack`, whose own objects carry its name.
+
+    Raises ClusterError, with what to do, before anything is declared.
+    """
     api = _connect(pulumi.Config("kubernetes"))
     try:
         core = client.CoreV1Api(api)
@@ -84,10 +87,10 @@ def survey(settings: Settings) -> Cluster:
     except HTTPError as error:
         where = f"the cluster at {api.configuration.host}"
         raise ClusterError(f"{where} does not answer ({_root(error)}): start it, or {_CHOOSE}") from None
-    _refuse_taken_port(settings, services.items)
+    _refuse_taken_port(settings.node_port, stack, services.items)
     found = tuple(sorted(map(_node, nodes.items), key=lambda node: node.name))
     _check_storage_node(settings, [node.name for node in found])
-    return Cluster(nodes=found, definition_owner=_owner(definitions.items))
+    return Cluster(nodes=found, definition_owner=next(map(_owner, definitions.items), None))
 
 
 def _root(error: BaseException) -> BaseException:
@@ -131,13 +134,13 @@ def _load(kubeconfig: str | None, context: str | None, settings: Any) -> None:
     config.load_kube_config(path, context=context, client_configuration=settings, persist_config=False)
 
 
-def _refuse_taken_port(settings: Settings, services: list[Any]) -> None:
+def _refuse_taken_port(node_port: int, stack: str, services: list[Any]) -> None:
     for service in services:
-        where = f"{service.metadata.namespace}/{service.metadata.name}"
         ports = [port.node_port for port in service.spec.ports or ()] + [service.spec.health_check_node_port]
-        if settings.node_port in ports and where != f"{settings.namespace}/{SERVICE}":
+        if node_port in ports and _owner(service) != stack:
+            where = f"{service.metadata.namespace}/{service.metadata.name}"
             raise ClusterError(
-                f"port {settings.node_port} of the nodes is taken by the service {where}: choose another "
+                f"port {node_port} of the nodes is taken by the service {where}: choose another "
                 "with `pulumi config set nodePort`"
             )
 
@@ -155,11 +158,8 @@ def _check_storage_node(settings: Settings, nodes: list[str]) -> None:
         )
 
 
-def _owner(definitions: list[Any]) -> str | None:
-    for definition in definitions:
-        annotations = cast("dict[str, str]", definition.metadata.annotations or {})
-        return annotations.get(OWNER_ANNOTATION, "")
-    return None
+def _owner(item: Any) -> str:
+    return cast("dict[str, str]", item.metadata.annotations or {}).get(OWNER_ANNOTATION, "")
 
 
 def _node(item: Any) -> Node:

@@ -11,7 +11,7 @@ import yaml
 
 from components import pod
 from components.certificates import Certificates
-from components.cluster import SERVICE
+from components.cluster import OWNER_ANNOTATION, SERVICE
 from components.pruner import Pruner
 from components.settings import HostPath, Settings
 
@@ -35,9 +35,10 @@ class Registry(pulumi.ComponentResource):
         *,
         settings: Settings,
         certificates: Certificates,
+        stack: str,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declares everything of `settings` that lies in the namespace but the address."""
+        """Declares all that lies in the namespace but the address; `stack` marks the Service as its own."""
         super().__init__("docker-registry:index:Registry", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
         namespace = k8s.core.v1.Namespace(
@@ -106,7 +107,10 @@ class Registry(pulumi.ComponentResource):
         service = k8s.core.v1.Service(
             f"{name}-service",
             metadata=k8s.meta.v1.ObjectMetaArgs(
-                name=SERVICE, namespace=namespace.metadata.name, labels=pod.LABELS
+                name=SERVICE,
+                namespace=namespace.metadata.name,
+                labels=pod.LABELS,
+                annotations={OWNER_ANNOTATION: stack},
             ),
             spec=k8s.core.v1.ServiceSpecArgs(
                 type="NodePort",

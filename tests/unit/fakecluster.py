@@ -69,10 +69,13 @@ def node(name: str, **addresses: str | list[str]) -> dict[str, Any]:
     return {"metadata": {"name": name}, "status": {"addresses": given}}
 
 
-def service(namespace: str, name: str, *ports: int, health: int | None = None) -> dict[str, Any]:
-    """A NodePort Service."""
+def service(
+    namespace: str, name: str, *ports: int, health: int | None = None, owner: str | None = None
+) -> dict[str, Any]:
+    """A NodePort Service, of the stack `owner`."""
+    annotations = {"docker-registry.internal/owned-by": owner} if owner else None
     return {
-        "metadata": {"namespace": namespace, "name": name},
+        "metadata": {"namespace": namespace, "name": name, "annotations": annotations},
         "spec": {"ports": [{"port": 1, "nodePort": port} for port in ports], "healthCheckNodePort": health},
     }
 

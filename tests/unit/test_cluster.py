@@ -74,7 +74,7 @@ def test_the_providers_context_is_followed(cluster: FakeCluster) -> None:
 
 
 def test_a_cluster_that_does_not_answer_is_told_before_anything_is_declared(cluster: FakeCluster) -> None:
-    told = r"^the cluster at http://127\.0\.0\.1:9 does not answer \(.* Connection refused\): start it, or choose"
+    told = r"^the cluster at http://127\.0\.0\.1:9 does not answer \(.* Connection refused\): start it"
     with pytest.raises(ClusterError, match=told) as caught:
         run({"kubeconfig": cluster.kubeconfig(), "context": "nowhere"})
     assert "\n" not in str(caught.value)
@@ -125,9 +125,20 @@ def test_a_port_that_is_taken_is_told_with_its_owner(cluster: FakeCluster, taken
     assert run(nodePort=32001).outputs["address"] == "10.0.0.1:32001"
 
 
-def test_the_stacks_own_service_takes_no_port_from_it(cluster: FakeCluster) -> None:
-    cluster.services = [service("docker-registry", "registry", 32000)]
-    assert run().outputs["address"] == "10.0.0.1:32000"
+@pytest.mark.parametrize("namespace", ["docker-registry", "the-namespace-it-moves-from"])
+def test_the_stacks_own_service_takes_no_port_from_it(cluster: FakeCluster, namespace: str) -> None:
+    owner = "organization/docker-registry/dev"
+    cluster.services = [service(namespace, "registry", 32000, owner=owner)]
+    graph = run()
+    assert graph.outputs["address"] == "10.0.0.1:32000"
+    metadata = graph.one("kubernetes:core/v1:Service").inputs["metadata"]
+    assert metadata["annotations"] == {OWNER_ANNOTATION: owner}
+
+
+def test_another_stacks_service_is_another_service(cluster: FakeCluster) -> None:
+    cluster.services = [service("images", "registry", 32000, owner="organization/docker-registry/prod")]
+    with pytest.raises(ClusterError, match="taken by the service images/registry"):
+        run()
 
 
 @pytest.mark.parametrize(
