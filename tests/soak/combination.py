@@ -112,7 +112,7 @@ def _cycles(
         return Cycles(GarbageCollect(registry), choices, kill=settings.kill)
     options = ("--grace", f"{settings.grace:g}", "--untagged-after", f"{settings.untagged_after:g}")
     options += ("--uploads-after", f"{settings.uploads_after:g}", "--max-fraction", "1")
-    options += ("--mode", settings.mode)
+    options += ("--mode", settings.mode, "--override", "no-tags")
     return Cycles(Pruner(pruner, options, settings.trash, choices), choices, kill=settings.kill)
 
 
@@ -145,7 +145,7 @@ def _losses(registry: RealRegistry, entries: dict[Place, Entry]) -> list[str]:
 
 
 def _verify(settings: Settings, pruner: PrunerProcess) -> tuple[bool, str]:
-    if settings.collector != "pruner":
+    if settings.collector == "registry":
         return True, ""
     try:
         pruner.report("verify", "--digests")
