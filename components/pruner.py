@@ -23,7 +23,7 @@ _PATH = f"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:{_BUNDLE_
 # What names an image: the workloads, the revisions kept for a rollback, and the pods themselves.
 _READABLE = (
     ("", ["pods"]),
-    ("apps", ["deployments", "replicasets", "statefulsets", "daemonsets"]),
+    ("apps", ["deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions"]),
     ("batch", ["jobs", "cronjobs"]),
 )
 

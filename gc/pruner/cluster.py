@@ -36,6 +36,8 @@ _WORKLOADS: Mapping[str, tuple[str, ...]] = {
     "apis/apps/v1/replicasets": ("spec", "template", "spec"),
     "apis/apps/v1/statefulsets": ("spec", "template", "spec"),
     "apis/apps/v1/daemonsets": ("spec", "template", "spec"),
+    # What a rollback of a StatefulSet or DaemonSet would run; a Deployment's old ReplicaSets tell of its own.
+    "apis/apps/v1/controllerrevisions": ("data", "spec", "template", "spec"),
     "apis/batch/v1/jobs": ("spec", "template", "spec"),
     "apis/batch/v1/cronjobs": ("spec", "jobTemplate", "spec", "template", "spec"),
 }

@@ -42,8 +42,8 @@ class Caches(Protocol):
         """Make the registry see the removals; a sentence on what was done, or empty. Raises RegistryError."""
         ...
 
-    def forget(self, blobs: tuple[Removal, ...]) -> None:
-        """Forget blobs that are quarantined now; raises RegistryError."""
+    def forget(self, links: tuple[Removal, ...], blobs: tuple[Removal, ...]) -> None:
+        """Forget what is held and quarantined now, whatever was written back since; raises RegistryError."""
         ...
 
 
@@ -115,7 +115,7 @@ class _Run:
             quarantined = tuple(
                 blob for blob in blobs if blob.path in second_paths and self._quarantine(blob)
             )
-            self.caches.forget(quarantined)
+            self.caches.forget(tuple(self.held.values()), quarantined)
         with self._phase("settle"):
             if quarantined:
                 self.observer.time.clock.sleep(min(self.observer.grace, SETTLE))

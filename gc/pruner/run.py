@@ -184,9 +184,8 @@ class _Caches:
 
     def flush(self, links: tuple[Removal, ...], blobs: tuple[Removal, ...]) -> str:
         config = self.place.config
-        if config.cache == "redis" and config.redis is not None:
-            keys = [(removal.repository, removal.digest) for removal in links if removal.digest]
-            forget_redis(config.redis, [*keys, *((None, blob.digest) for blob in blobs)])
+        if config.redis is not None:
+            self.forget(links, blobs)
             return ""
         # In a read-only window the registry is restarted at the end anyway, and takes no pushes until then.
         if config.cache != "inmemory" or self.place.settings.mode == "readonly":
@@ -196,7 +195,8 @@ class _Caches:
         self.place.registry.restart(config)
         return "the registry was restarted in place, since its descriptor cache is in memory"
 
-    def forget(self, blobs: tuple[Removal, ...]) -> None:
+    def forget(self, links: tuple[Removal, ...], blobs: tuple[Removal, ...]) -> None:
         config = self.place.config
-        if config.redis is not None and blobs:
-            forget_redis(config.redis, [(None, blob.digest) for blob in blobs])
+        if config.redis is not None:
+            keys = [(removal.repository, removal.digest) for removal in links if removal.digest]
+            forget_redis(config.redis, [*keys, *((None, blob.digest) for blob in blobs)])

@@ -132,6 +132,7 @@ def test_every_kind_and_every_container_counts(server: FakeApi, api: KubernetesA
         "apis/apps/v1/replicasets": [workload("h:1/deployment:0")],
         "apis/apps/v1/statefulsets": [workload("h:1/stateful:1")],
         "apis/apps/v1/daemonsets": [workload("h:1/daemon:1")],
+        "apis/apps/v1/controllerrevisions": [{"data": workload("h:1/daemon:0")}],
         "apis/batch/v1/jobs": [workload("h:1/job:1")],
         "apis/batch/v1/cronjobs": [{"spec": {"jobTemplate": workload("h:1/cron:1")}}],
     }
@@ -146,6 +147,7 @@ def test_every_kind_and_every_container_counts(server: FakeApi, api: KubernetesA
         ("deployment", "0"),
         ("stateful", "1"),
         ("daemon", "1"),
+        ("daemon", "0"),
         ("job", "1"),
         ("cron", "1"),
     }

@@ -412,7 +412,7 @@ def test_the_pruner_may_list_what_names_an_image_and_nothing_else(deploy: Deploy
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
         {
             "apiGroups": ["apps"],
-            "resources": ["deployments", "replicasets", "statefulsets", "daemonsets"],
+            "resources": ["deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions"],
             "verbs": ["list"],
         },
         {"apiGroups": ["batch"], "resources": ["jobs", "cronjobs"], "verbs": ["list"]},
