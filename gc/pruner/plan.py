@@ -39,7 +39,8 @@ class Removal:
     """One thing that goes.
 
     `path` is relative to the storage's root. `bytes` is what it frees: the data of blobs, uploads and
-    temporary files; links count 0, and so does a blob with a second hard link.
+    temporary files; links count 0, and so does a blob with a second hard link. `repository` of a blob is the
+    only one that had it, and empty when there were several or none.
     """
 
     kind: Kind
@@ -135,7 +136,7 @@ class _Planner:
             else:
                 folders.extend(self._folders(name, repository))
         folders.extend(self._loose_folders())
-        blobs = list(self._blobs())
+        blobs = list(self._blobs(_holders(links)))
         self._count_kept()
         dangling = sorted(
             f"{name}:{tag}"
@@ -226,7 +227,7 @@ class _Planner:
 
     # -- blobs, leftovers, folders
 
-    def _blobs(self) -> Iterator[Removal]:
+    def _blobs(self, holders: Mapping[str, set[str]]) -> Iterator[Removal]:
         for digest in candidates(self.tree, self.marks):
             stat = self.stats.get(digest)
             if stat is None:
@@ -236,7 +237,9 @@ class _Planner:
                 continue
             freed = stat.size if stat.links == 1 else 0
             path = layout.blob_data(digest)
-            yield Removal("blob", "", digest, path, freed, "nothing that stays refers to it", stat=stat)
+            names = holders.get(digest, set())
+            name = next(iter(names)) if len(names) == 1 else ""
+            yield Removal("blob", name, digest, path, freed, "nothing that stays refers to it", stat=stat)
 
     def _leftovers(
         self, kind: Kind, name: str, leftovers: tuple[Leftover, ...], after: float
@@ -286,3 +289,11 @@ class _Planner:
                     for digest, reason in roots.pinned.items()
                     if digest in self.tree.repositories[name].revisions and digest not in tagged
                 )
+
+
+def _holders(links: list[Removal]) -> dict[str, set[str]]:
+    """The repositories whose links to a digest go, by digest."""
+    holders: dict[str, set[str]] = {}
+    for removal in links:
+        holders.setdefault(removal.digest, set()).add(removal.repository)
+    return holders

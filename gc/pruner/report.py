@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,10 +106,13 @@ class Report:
         lines = [self.sentence()[0].upper() + self.sentence()[1:] + "."]
         for kind, numbers in self._by_kind().items():
             lines.append(f"  {_plural(numbers['count'], *_NOUNS[kind])}: {format_bytes(numbers['bytes'])}")
-        repositories = sorted(self._by_repository().items(), key=lambda item: -item[1])
+        repositories = sorted(self._by_repository().items(), key=lambda item: -item[1]["bytes"])
         if repositories:
-            lines.append("Links by repository:")
-            lines.extend(f"  {name}: {count}" for name, count in repositories[:20])
+            lines.append("By repository (bytes that several shared are in none):")
+            lines.extend(
+                f"  {name}: {_plural(numbers['count'], 'removal', 'removals')}, {format_bytes(numbers['bytes'])}"
+                for name, numbers in repositories
+            )
         if self.plan.kept:
             lines.append("Kept for safety:")
             lines.extend(f"  {count}, {reason}" for reason, count in sorted(self.plan.kept.items()))
@@ -125,22 +128,22 @@ class Report:
         return sum(removal.kind == kind for removal in self.removals)
 
     def _by_kind(self) -> dict[str, dict[str, int]]:
-        kinds: dict[str, dict[str, int]] = {}
-        for removal in self.removals:
-            numbers = kinds.setdefault(removal.kind, {"count": 0, "bytes": 0})
-            numbers["count"] += 1
-            numbers["bytes"] += removal.bytes
-        return kinds
+        return _totals((removal.kind, removal) for removal in self.removals)
 
-    def _by_repository(self) -> dict[str, int]:
-        counts: defaultdict[str, int] = defaultdict(int)
-        for removal in self.removals:
-            if removal.repository:
-                counts[removal.repository] += 1
-        return dict(counts)
+    def _by_repository(self) -> dict[str, dict[str, int]]:
+        return _totals((removal.repository, removal) for removal in self.removals if removal.repository)
 
     def _unexplained(self) -> list[str]:
         return [path for repository in self.tree.repositories.values() for path in repository.unexplained]
+
+
+def _totals(removals: Iterable[tuple[str, Removal]]) -> dict[str, dict[str, int]]:
+    totals: dict[str, dict[str, int]] = {}
+    for name, removal in removals:
+        numbers = totals.setdefault(name, {"count": 0, "bytes": 0})
+        numbers["count"] += 1
+        numbers["bytes"] += removal.bytes
+    return totals
 
 
 def format_bytes(count: int) -> str:
