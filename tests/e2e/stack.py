@@ -1,0 +1,138 @@
+"""One stack on the tests' cluster: driven through Pulumi, looked at through kubectl and the disk."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.cluster import kubectl
+from sandbox.commands import run
+from sandbox.deploy.engine import Engine
+from sandbox.images import PYTHON_REFERENCE, REGISTRY_REFERENCE
+from sandbox.place import REGISTRY_STORAGE, Place
+from tests.gc.images import digest_of
+from tests.gc.registryclient import RegistryClient, UnansweredError
+
+PATIENCE = 60.0  # seconds until something that takes a few must have happened
+
+# Long enough for a push of the tests' small images, short enough to wait for.
+FAST = {
+    "gcInitialDelay": "1s",
+    "gcPeriod": "1s",
+    "gcGrace": "3s",
+    "gcUntaggedAfter": "3s",
+    "gcUploadsAfter": "1h",
+    "gcTrash": "0",
+    # In a tree of three images each prune takes a large part of the blobs.
+    "gcMaxFraction": "1",
+}
+
+
+def until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    """Poll until the condition holds; fails with `what` after `patience` seconds."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain: {what}"
+        time.sleep(0.2)
+
+
+class SecureClient(RegistryClient):
+    """Speaks HTTPS and trusts one certificate authority, nothing else."""
+
+    def __init__(self, address: str, ca_file: Path) -> None:
+        super().__init__(address)
+        self.base = f"https://{address}"
+        self.session.verify = str(ca_file)
+
+    def answers(self) -> bool:
+        """Whether the registry serves; a restart in place makes it refuse connections for a moment."""
+        try:
+            self.ping()
+        except UnansweredError:
+            return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """The stack `engine.stack` with its own namespace, NodePort and folder on the node's disk."""
+
+    place: Place
+    engine: Engine
+    node_port: int
+    scratch: Path
+
+    @property
+    def namespace(self) -> str:
+        return f"e2e-{self.engine.stack}"
+
+    @property
+    def data(self) -> Path:
+        """The registry's storage as this machine sees it: the node shares its disk."""
+        return self.place.storage / self.engine.stack
+
+    def up(self, **config: str) -> str:
+        """Set what is given over what is set, deploy, and return what the engine said."""
+        self.engine.configure(config)
+        return self.engine.up()
+
+    def create(self, config: Mapping[str, str]) -> None:
+        """Make the stack with the sandbox's images and what every stack of the tests needs of its own."""
+        self.engine.select()
+        own = {
+            "namespace": self.namespace,
+            "nodePort": str(self.node_port),
+            "registryImage": REGISTRY_REFERENCE,
+            "gcImage": PYTHON_REFERENCE,
+            "storage.kind": "hostPath",
+            "storage.path": f"{REGISTRY_STORAGE}/{self.engine.stack}",
+        }
+        self.engine.configure({**own, **config})
+
+    def kubectl(self, *words: str) -> str:
+        command = [kubectl(self.place), f"--kubeconfig={self.place.kubeconfig}"]
+        return run([*command, f"--namespace={self.namespace}", *words], what=f"kubectl {' '.join(words[:3])}")
+
+    def objects(self, kind: str, *words: str) -> list[dict[str, Any]]:
+        return json.loads(self.kubectl("get", kind, "--output=json", *words))["items"]
+
+    def address_resource(self) -> dict[str, Any]:
+        """The spec of the one resource that says where to push."""
+        (resource,) = self.objects("registryaddresses")
+        return resource["spec"]
+
+    def pod(self) -> dict[str, Any]:
+        """The registry's pod; there is never more than one."""
+        (pod,) = self.objects("pods", "--selector=app.kubernetes.io/name=docker-registry")
+        return pod
+
+    def restarts(self) -> dict[str, int]:
+        """Container -> how often it was restarted in place."""
+        return {found["name"]: found["restartCount"] for found in self.pod()["status"]["containerStatuses"]}
+
+    def pruner_log(self) -> str:
+        return self.kubectl("logs", "deployment/registry", "--container=gc")
+
+    def prune(self, *words: str) -> str:
+        """Call the pruner in its container."""
+        return self.kubectl("exec", "deployment/registry", "--container=gc", "--", "prune", *words)
+
+    def ca_file(self) -> Path:
+        """The published authority, as the resource in the cluster gives it."""
+        path = self.scratch / f"{self.engine.stack}-ca.crt"
+        path.write_text(self.address_resource()["caBundle"])
+        return path
+
+    def client(self) -> SecureClient:
+        client = SecureClient(self.address_resource()["address"], self.ca_file())
+        until(client.answers, "the registry answers")
+        return client
+
+    def has_blob(self, content: bytes) -> bool:
+        """Whether the blob's file is on the node's disk."""
+        value = digest_of(content).partition(":")[2]
+        return (self.data / f"docker/registry/v2/blobs/sha256/{value[:2]}/{value}/data").exists()

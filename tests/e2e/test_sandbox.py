@@ -1,0 +1,76 @@
+"""The sandbox itself: side by side with another, cleared after a crash, and without a trace when it is down."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.api import api_of, is_ready
+from sandbox.cluster import is_up
+from sandbox.deploy.workspace import CHECKOUT
+from sandbox.place import Place
+from sandbox.processes import find_node
+from tests.e2e.stack import until
+
+OTHER = Place("e2e-other")
+
+
+def sandbox(*words: str) -> list[str]:
+    return [sys.executable, "-m", "sandbox", *words, f"--name={OTHER.name}"]
+
+
+def host() -> dict[str, str]:
+    """What a sandbox must leave alone, and what it must take away again."""
+    commands = {
+        "iptables": ["iptables-save"],
+        "routes": ["ip", "route", "show", "table", "all"],
+        "links": ["ip", "-brief", "link"],
+        "sysctls": [
+            "sysctl",
+            "vm.overcommit_memory",
+            "vm.panic_on_oom",
+            "kernel.panic",
+            "kernel.panic_on_oops",
+        ],
+        "forwarding": ["sysctl", "net.ipv4.ip_forward"],
+        "mounts": ["cat", "/proc/self/mountinfo"],
+        "control groups": ["find", "/sys/fs/cgroup", "-maxdepth", "2", "-name", "docker-registry-sandbox-*"],
+    }
+    return {name: subprocess.check_output(words, text=True) for name, words in commands.items()}
+
+
+@pytest.fixture
+def after(cluster: Place) -> Iterator[Place]:
+    """The tests' own cluster, once the other is down however the test ended."""
+    yield cluster
+    subprocess.run(sandbox("down"), cwd=CHECKOUT, check=True)
+
+
+def test_killed_half_way_it_comes_up_beside_the_first_and_goes_without_a_trace(after: Place) -> None:
+    first = find_node(after)
+    before = host()
+    cut_short = subprocess.Popen(sandbox("up"), cwd=CHECKOUT, stdout=subprocess.DEVNULL)
+    until(lambda: find_node(OTHER) is not None, "the second node's first process is there")
+    time.sleep(1)
+    cut_short.send_signal(signal.SIGKILL)
+    cut_short.wait()
+
+    subprocess.run(sandbox("up"), cwd=CHECKOUT, check=True)
+    assert is_up(OTHER)
+    assert is_ready(api_of(after.kubeconfig))
+    during = host()
+    for untouched in ("iptables", "sysctls", "forwarding", "mounts"):
+        assert during[untouched] == before[untouched]
+
+    subprocess.run(sandbox("down"), cwd=CHECKOUT, check=True)
+    assert host() == before
+    assert not OTHER.state.exists()
+    assert find_node(OTHER) is None
+    assert find_node(after) == first
+    assert Path(after.kubeconfig).exists()
