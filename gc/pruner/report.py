@@ -110,8 +110,8 @@ class Report:
         if repositories:
             lines.append("By repository (bytes that several shared are in none):")
             lines.extend(
-                f"  {name}: {_plural(numbers['count'], 'removal', 'removals')}, {format_bytes(numbers['bytes'])}"
-                for name, numbers in repositories
+                f"  {name}: {_plural(each['count'], 'removal', 'removals')}, {format_bytes(each['bytes'])}"
+                for name, each in repositories
             )
         if self.plan.kept:
             lines.append("Kept for safety:")
