@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,12 +25,20 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeClu
         yield running
 
 
-@pytest.fixture
-def deploy(cluster: FakeCluster) -> Deploy:
-    """Runs the program with stack configuration keys as keyword arguments, over the defaults."""
+@pytest.fixture(scope="session")
+def deploy() -> Iterator[Deploy]:
+    """Runs the program with stack configuration keys as keyword arguments, over the defaults.
 
-    def run(**config: object) -> Graph:
-        assert cluster.port
-        return program.run(config, {})
+    A run takes about a second, so each configuration is run once; nobody changes a graph.
+    """
+    graphs: dict[str, Graph] = {}
+    with fakecluster.running() as running:
+        provider = {"kubeconfig": running.kubeconfig()}
 
-    return run
+        def run(**config: object) -> Graph:
+            key = json.dumps(config, sort_keys=True)
+            if key not in graphs:
+                graphs[key] = program.run(config, provider)
+            return graphs[key]
+
+        yield run

@@ -11,7 +11,9 @@ import pytest
 import yaml
 
 from components import bundle
+from tests.unit import program
 from tests.unit.conftest import Deploy
+from tests.unit.fakecluster import FakeCluster
 from tests.unit.program import Graph
 
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
@@ -336,8 +338,8 @@ def test_both_containers_read_the_same_configuration(deploy: Deploy) -> None:
 
 
 def test_the_bundle_is_what_the_pod_gets(deploy: Deploy) -> None:
-    program = deploy().one(CONFIG_MAP, "pruner-program").inputs["binaryData"]
-    assert base64.b64decode(program["prune"]) == bundle.build()
+    content = deploy().one(CONFIG_MAP, "pruner-program").inputs["binaryData"]
+    assert base64.b64decode(content["prune"]) == bundle.build()
 
 
 def test_the_settings_reach_the_pruner_by_name(deploy: Deploy) -> None:
@@ -375,8 +377,9 @@ def test_another_spelling_of_a_duration_changes_nothing(deploy: Deploy) -> None:
     assert deploy(gcPeriod="7d").pod() == deploy(gcPeriod=604800).pod()
 
 
-def test_two_runs_register_the_same(deploy: Deploy) -> None:
-    first, second = deploy(), deploy()
+def test_two_runs_register_the_same(cluster: FakeCluster) -> None:
+    assert cluster.nodes
+    first, second = program.run({}, {}), program.run({}, {})
     assert {r.urn: r.inputs for r in first.resources} == {r.urn: r.inputs for r in second.resources}
     assert first.outputs == second.outputs
 
