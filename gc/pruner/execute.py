@@ -256,7 +256,7 @@ class _Run:
                 if not self.storage.remove_folder(folder):
                     break
         for removal in self.first.plan.of("folder"):
-            if self.storage.remove_folder(removal.path):
+            if self._remove_empty(removal.path):
                 self.done.removed.append(removal)
                 self._remove_empty_above(removal.path)
         for removal in self.first.plan.of("repository"):
@@ -270,15 +270,22 @@ class _Run:
                 self.storage.remove_folder(removal.path)  # stays when another repository lies below it
                 self._remove_empty_above(removal.path)
 
-    def _remove_empty(self, path: str) -> None:
-        for entry in self.storage.list(path):
+    def _remove_empty(self, path: str) -> bool:
+        try:
+            entries = self.storage.list(path)
+        except FileNotFoundError:
+            return False
+        for entry in entries:
             if entry.kind == "folder":
                 self._remove_empty(f"{path}/{entry.name}")
-        self.storage.remove_folder(path)
+        return self.storage.remove_folder(path)
 
     def _remove_empty_above(self, path: str) -> None:
+        """Remove the folders above that are empty now: of a tag, or between a repository and the root."""
         parent = path.rpartition("/")[0]
-        while parent.startswith(f"{layout.REPOSITORIES}/") and "/_" not in parent:
+        while parent.startswith(f"{layout.REPOSITORIES}/"):
+            if "/_" in parent and "/_manifests/tags/" not in parent:
+                return
             if not self.storage.remove_folder(parent):
                 return
             parent = parent.rpartition("/")[0]

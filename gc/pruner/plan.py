@@ -134,7 +134,8 @@ class _Planner:
                 reason = "nothing is left in it"
                 folders.append(Removal("repository", name, "", repository.path, 0, reason))
             else:
-                folders.extend(self._folders(name, repository))
+                whole = [removal.path for removal in of_links if removal.kind == "folder"]
+                folders.extend(self._folders(name, repository, whole))
         folders.extend(self._loose_folders())
         blobs = list(self._blobs(_holders(links)))
         self._count_kept()
@@ -255,9 +256,11 @@ class _Planner:
             }.get(kind, "signatures are no longer read by the registry")
             yield Removal(kind, name, "", leftover.path, leftover.bytes, reason, leftover=leftover)
 
-    def _folders(self, name: str, repository: Repository) -> Iterator[Removal]:
+    def _folders(self, name: str, repository: Repository, whole: list[str]) -> Iterator[Removal]:
+        """Empty folders, except those inside the `whole` ones."""
         for folder in repository.empty_folders:
-            if not self.rules.young(folder.mtime):
+            inside = any(folder.path.startswith(f"{path}/") for path in whole)
+            if not inside and not self.rules.young(folder.mtime):
                 yield Removal("folder", name, "", folder.path, 0, "empty")
 
     def _loose_folders(self) -> Iterator[Removal]:

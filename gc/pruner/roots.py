@@ -64,10 +64,10 @@ class RepositoryRoots:
 
 def find_roots(tree: Tree, rules: Rules) -> Mapping[str, RepositoryRoots]:
     """The roots of every repository, by name."""
-    return {name: _of(repository, rules) for name, repository in tree.repositories.items()}
+    return {name: _of(repository, tree.blobs, rules) for name, repository in tree.repositories.items()}
 
 
-def _of(repository: Repository, rules: Rules) -> RepositoryRoots:
+def _of(repository: Repository, blobs: frozenset[str], rules: Rules) -> RepositoryRoots:
     roots = RepositoryRoots()
     plain: list[tuple[str, Link]] = []
     for name, tag in repository.tags.items():
@@ -95,13 +95,22 @@ def _of(repository: Repository, rules: Rules) -> RepositoryRoots:
             roots.dropped[name] = dropped[name]
         else:
             roots.tags[name] = link.target or ""
-    _drop_dangling(roots, rules)
+    _drop_dangling(repository, blobs, roots, rules)
     _pin(repository, roots, rules)
     return roots
 
 
-def _drop_dangling(roots: RepositoryRoots, rules: Rules) -> None:
+def _drop_dangling(
+    repository: Repository, blobs: frozenset[str], roots: RepositoryRoots, rules: Rules
+) -> None:
     if rules.remove_dangling_tags:
+        for name, digest in list(roots.tags.items()):
+            current = repository.tags[name].current
+            # A revision whose data alone is missing is damage, not a tag that was left over.
+            is_there = digest in repository.revisions or digest in blobs
+            if not is_there and current is not None and not rules.stays(current):
+                roots.dropped[name] = "dangling: its manifest is not there"
+                del roots.tags[name]
         for name, tag in roots.dangling.items():
             if not any(rules.stays(link) for link in tag.index):
                 roots.dropped[name] = "dangling: it names no manifest"

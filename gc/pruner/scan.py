@@ -166,13 +166,18 @@ class _Scan:
             for entry in parts:
                 inner = f"{below}/{entry.name}"
                 if entry.name == "current" and entry.kind == "folder":
-                    for file in self._list(inner):
+                    files = self._list(inner)
+                    if not files:
+                        self._empty(inner, found)
+                    for file in files:
                         if file.name == "link" and file.kind == "file":
                             current = self._link(f"{inner}/link", None)
                         else:
                             self._stray(f"{inner}/{file.name}", file, found)
                 elif entry.name == "index" and entry.kind == "folder":
                     index.extend(self._links(inner, found, "index").values())
+                    if not self._list(inner):
+                        self._empty(inner, found)
                 else:
                     self._stray(inner, entry, found)
             if current is not None and current.target is None:

@@ -139,10 +139,6 @@ class Interposed:
         self._called("reserve", path)
         self.inner.reserve(path, size)
 
-    def sync(self, path: str) -> None:
-        self._called("sync", path)
-        self.inner.sync(path)
-
     def lock(self, path: str, owner: str) -> AbstractContextManager[None]:
         self._called("lock", path)
         return self.inner.lock(path, owner)
