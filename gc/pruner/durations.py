@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PART = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
@@ -43,3 +44,8 @@ def format_duration(seconds: float) -> str:
             parts.append(f"{rest // size}{unit}")
             rest %= size
     return " ".join(parts[:2])
+
+
+def format_moment(seconds: float) -> str:
+    """A moment (seconds since the epoch) as a date and time, which says the same whenever it is read."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from pruner import retention
+from pruner.durations import format_moment
 from pruner.library import Library
 from pruner.look import Look
 from pruner.manifests import Manifest
@@ -44,9 +44,9 @@ class Explanation:
         if not self.references:
             lines.append("  nothing refers to it")
         if self.unreferenced_since is not None:
-            lines.append(f"  no tag has named it since {_date(self.unreferenced_since)}")
+            lines.append(f"  no tag has named it since {format_moment(self.unreferenced_since)}")
         if self.when is not None:
-            lines.append(f"  may go from {_date(self.when)} on")
+            lines.append(f"  may go from {format_moment(self.when)} on")
         return "\n".join(lines)
 
 
@@ -72,7 +72,9 @@ def explain(look: Look, library: Library, trashed: list[Trashed], digest: str) -
         return Explanation(digest, "kept", _why_kept(look, digest, links), references, since, when)
     if waiting:
         when = waiting[-1].since
-        return Explanation(digest, "in the trash", f"removed on {_date(when)}", references, when, None)
+        return Explanation(
+            digest, "in the trash", f"removed on {format_moment(when)}", references, when, None
+        )
     return Explanation(
         digest, "unknown", "it is neither in the tree nor in the trash", references, None, None
     )
@@ -153,7 +155,3 @@ def _why_kept(look: Look, digest: str, links: list[Link]) -> str:
     if digest in look.marks.blobs:
         return "something live refers to it"
     return "younger than the grace" if links or digest in look.tree.blobs else "it is not in the tree"
-
-
-def _date(moment: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(moment))

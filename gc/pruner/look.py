@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pruner import layout, trash
 from pruner.clock import RunTime
 from pruner.cluster import RunningImages
-from pruner.durations import format_duration
+from pruner.durations import format_moment
 from pruner.errors import ClusterError, ReadError
 from pruner.library import Library
 from pruner.mark import Marks, mark
@@ -82,7 +82,7 @@ class Observer:
             if blob.digest in tree.blobs:
                 reason = "uploaded again since it came into the trash"
             elif now - blob.since >= self.settings.trash and blob.digest not in marks.blobs:
-                reason = f"in the trash for {format_duration(now - blob.since)}"
+                reason = f"in the trash since {format_moment(blob.since)}"
             else:
                 continue
             removals.append(Removal("trash", "", blob.digest, blob.path, blob.bytes, reason))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pruner import layout
-from pruner.durations import format_duration
+from pruner.durations import format_moment
 from pruner.library import Library
 from pruner.manifests import Manifest
 from pruner.mark import Marks, RepositoryMarks
@@ -184,7 +184,7 @@ class _Planner:
                 if self.library.get(digest) is None:
                     reason = "its manifest is not there"
                 else:
-                    reason = f"untagged, last pushed {format_duration(self.rules.now - link.mtime)} ago"
+                    reason = f"untagged, last pushed at {format_moment(link.mtime)}"
                 yield self._removal("revision", repository, link, reason)
 
     def _parents_first(self, digests: list[str]) -> list[str]:
@@ -251,8 +251,8 @@ class _Planner:
                 self.kept["an upload that may go on" if kind == "upload" else "younger than the grace"] += 1
                 continue
             reason = {
-                "upload": f"abandoned: unchanged for {format_duration(age)}",
-                "temporary": f"left over from a write {format_duration(age)} ago",
+                "upload": f"abandoned: unchanged since {format_moment(leftover.mtime)}",
+                "temporary": f"left over from a write at {format_moment(leftover.mtime)}",
             }.get(kind, "signatures are no longer read by the registry")
             yield Removal(kind, name, "", leftover.path, leftover.bytes, reason, leftover=leftover)
 
