@@ -1,4 +1,4 @@
-"""The sandbox itself: side by side with another, cleared after a crash, and without a trace when it is down."""
+"""The sandbox itself: beside another one, cleared after a crash, and without a trace when it is down."""
 
 from __future__ import annotations
 
