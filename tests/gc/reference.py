@@ -1,0 +1,100 @@
+"""What must be left after a run on a tree at rest: the slow and obvious way, sharing no code with the pruner.
+
+For sound trees of sound images, with every tag kept (no retention policies) and grace, as always, at most the
+time that an untagged manifest stays.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+BASE = "docker/registry/v2"
+DESCRIBED = re.compile(r'"digest": "(sha(?:256|512):[0-9a-f]{64,128})"')
+
+Files = Mapping[str, tuple[bytes, float]]
+"""Content and mtime by path, relative to the storage's root."""
+
+
+def survivors(files: Files, now: float, untagged_after: float, grace: float) -> set[str]:
+    """The paths of the links and blobs that must be left, and no others of them may be."""
+    age = {path: now - mtime for path, (_, mtime) in files.items()}
+    digest_at = {path: content.decode() for path, (content, _) in files.items() if path.endswith("/link")}
+    manifests = {
+        digest: json.loads(files[path][0])
+        for digest in digest_at.values()
+        if (path := _blob(digest)) in files and files[path][0].startswith(b"{")
+    }
+    revisions = [
+        (path.removeprefix(f"{BASE}/repositories/").partition("/_manifests/")[0], path, digest)
+        for path, digest in digest_at.items()
+        if "/_manifests/revisions/" in path
+    ]
+    live = {path for path, _ in digest_at.items() if age[path] < grace}
+    blobs: set[str] = set()
+    needed_layers: set[tuple[str, str]] = set()
+    while True:
+        before = (len(live), len(blobs), len(needed_layers))
+        for path, digest in digest_at.items():
+            repository = path.removeprefix(f"{BASE}/repositories/").partition("/_")[0]
+            if path.endswith("/current/link") and (path in live or _tag_is_live(path, blobs, files)):
+                place = digest.replace(":", "/")
+                live |= {path, path.replace("current/link", f"index/{place}/link")}
+                live.add(f"{BASE}/repositories/{repository}/_manifests/revisions/{place}/link")
+            if "/_layers/" in path and (repository, digest) in needed_layers:
+                live.add(path)
+            if path in live:
+                blobs.add(digest)
+        for repository, path, digest in revisions:
+            manifest = manifests.get(digest, {})
+            subject = manifest.get("subject", {}).get("digest")
+            has_live_subject = any(
+                (repository, subject) == (other, theirs) and link in live for other, link, theirs in revisions
+            )
+            if age[path] < untagged_after or has_live_subject:
+                live.add(path)
+            if path in live:
+                needs = {found for key, value in manifest.items() if key != "subject" for found in _in(value)}
+                blobs |= needs | {digest}
+                needed_layers |= {(repository, need) for need in needs}
+                for need in needs:
+                    links = {(other, link) for other, link, theirs in revisions if theirs == need}
+                    here = {link for other, link in links if other == repository}
+                    live |= here or {link for _, link in links}
+        if before == (len(live), len(blobs), len(needed_layers)):
+            break
+    young = {path for path in files if path.endswith("/data") and "/blobs/" in path and age[path] < grace}
+    return (live & files.keys()) | ({_blob(digest) for digest in blobs} & files.keys()) | young
+
+
+def links_and_blobs(files: Files) -> set[str]:
+    """The paths that `survivors` speaks about."""
+    ours = f"{BASE}/pruner/"
+    return {
+        path
+        for path in files
+        if not path.startswith(ours) and (path.endswith("/link") or path.startswith(f"{BASE}/blobs/"))
+    }
+
+
+def _tag_is_live(path: str, blobs: set[str], files: Files) -> bool:
+    """Ordinary tags are; one that is named after a subject is when that is, or never was here."""
+    tag = path.split("/")[-3]
+    named = re.fullmatch(r"(sha256|sha512)-([0-9a-f]{64})(\.[a-z0-9]+)?", tag)
+    if named is None:
+        return True
+    subject = f"{named[1]}:{named[2]}"
+    return any(blob.startswith(subject) for blob in blobs) or not any(
+        path.startswith(f"{BASE}/blobs/{named[1]}/{named[2][:2]}/{named[2]}") for path in files
+    )
+
+
+def _in(value: object) -> set[str]:
+    """Every digest that a descriptor anywhere in the value has."""
+    return set(DESCRIBED.findall(json.dumps(value)))
+
+
+def _blob(digest: str) -> str:
+    algorithm, _, name = digest.partition(":")
+    return f"{BASE}/blobs/{algorithm}/{name[:2]}/{name}/data"
