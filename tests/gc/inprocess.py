@@ -13,7 +13,6 @@ from pruner import run as pruning
 from pruner.library import Library
 from pruner.look import AskCluster, Look
 from pruner.process import RunningRegistry
-from pruner.readonly import Window
 from pruner.report import Report
 from pruner.scan import scan
 from pruner.settings import Settings
@@ -75,7 +74,7 @@ class Pruner:
             self.settings,
             self.clock,
             registry,
-            Window(config.path, {}, registry),
+            pruning.Window(config.path, {}, registry),
             self.ask,
             lambda _phase, _count: None,
         )
