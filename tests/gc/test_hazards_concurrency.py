@@ -1,7 +1,7 @@
 """Hazards 28 to 36 at the exact instruction, on a clock that stands still until somebody sleeps.
 
-What real registries and clients make of 28 to 34 and 36 is in test_real_online.py and test_real_caches.py; here
-is what no client can time: between two calls of the pruner, and with a clock or a process that misbehaves.
+What real registries and clients make of 28 to 34 and 36 is in test_real_online.py and test_real_caches.py;
+here is what no client can time: between two calls of the pruner, and with a clock or process that misbehaves.
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def changes_until_the_end(pruner: Pruner, number: int) -> bool:
     if not child:
         count = [0]
 
-        def before(operation: str, path: str) -> None:
+        def before(operation: str, _path: str) -> None:
             count[0] += operation in WRITES
             if count[0] == number:
                 os.kill(os.getpid(), signal.SIGKILL)
