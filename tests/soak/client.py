@@ -183,7 +183,7 @@ class SoakClient:
         """Push from scratch until it is acknowledged, as a person who sees it fail would."""
         chunks = self.choices.choice((0, 0, 1, 3))
         dawdle = self.choices.random() * self.job.pause if self.choices.random() < 0.1 else 0.0
-        for _ in range(ATTEMPTS):
+        for _ in range(ATTEMPTS if time.time() < self.job.until else 1):
             began = time.time()
             try:
                 self.registry.push(

@@ -34,7 +34,7 @@ def row(result: Result) -> tuple[str, ...]:
         result.restarts,
         result.kept,
         len(result.lost),
-        "yes" if result.verified else "NO",
+        "NO" if result.problems else "yes",
     )
     return tuple(map(str, values))
 
@@ -50,5 +50,5 @@ def line(result: Result) -> str:
     pairs = ", ".join(f"{name} {value}" for name, value in zip(HEADINGS[2:], row(result)[2:], strict=True))
     troubles = [f"  lost {each}" for each in result.lost[:5]]
     troubles += [f"  {each}" for each in result.tally.samples[:3]]
-    troubles += [f"  {result.problems}"] if result.problems else []
+    troubles += [f"  {each}" for each in result.problems[:10]]
     return "\n".join([f"{result.version} {result.cache}: {pairs}", *troubles])
