@@ -63,9 +63,7 @@ def _tools() -> None:
         with steps.step(f"install {' '.join(needed)}"):
             install(needed)
     for program in (golang.REGISTRY, golang.PULUMI):
-        if not program.is_built:
-            with steps.step(f"build {program.module} from source"):
-                golang.build(program)
+        golang.ensure(program, steps)
 
 
 def need_root(command: str) -> None:
@@ -80,7 +78,13 @@ def need_root(command: str) -> None:
 def exclusive(place: Place) -> Generator[None]:
     """Hold the sandbox's lock, so that two commands on one name follow each other."""
     with Path(f"/run/{place.context}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(
+                f"waiting for another command on sandbox {place.name!r} to end", file=sys.stderr, flush=True
+            )
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

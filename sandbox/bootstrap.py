@@ -21,11 +21,16 @@ def main() -> None:
         version = ".".join(map(str, sys.version_info[:2]))
         fail(f"Python {version} is too old: install 3.11 or later and name it, `make PYTHON=python3.11 ...`")
     began = time.monotonic()
+    if is_current():
+        return
     build = os.path.join(CHECKOUT, "build")
+    if not os.access(CHECKOUT, os.W_OK):
+        fail(f"{CHECKOUT} cannot be written by this user: run this as the owner of the checkout")
     os.makedirs(build, exist_ok=True)
     with open(os.path.join(build, "venv.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not is_current():
+            print("making the virtual environment: this takes a minute", flush=True)
             make()
             print(f"virtual environment made in {time.monotonic() - began:.0f} s", flush=True)
 

@@ -54,9 +54,7 @@ def bring_up(place: Place, steps: Steps) -> None:
         with steps.step(f"install {' '.join(needed)}"):
             install(needed)
     for program in (golang.KUBERNETES, golang.REGISTRY, golang.PAUSE):
-        if not program.is_built:
-            with steps.step(f"build {program.module} from source"):
-                golang.build(program)
+        golang.ensure(program, steps)
     for image in images():
         if not image.is_built:
             with steps.step(f"make image {image.config.reference}"):

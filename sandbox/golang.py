@@ -10,6 +10,7 @@ from pathlib import Path
 from sandbox.cache import built, digest_of, entry
 from sandbox.commands import run
 from sandbox.errors import SandboxError
+from sandbox.steps import Steps
 
 SOURCES = Path(__file__).resolve().parent / "go"
 MINIMUM_GO = (1, 26)
@@ -22,6 +23,8 @@ class Program:
 
     module: str
     target: str
+    # How long a build takes on two idle cores, said to who waits for it.
+    usual: str
     variables: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -42,6 +45,7 @@ PULUMI_VERSION = "3.259.0"
 KUBERNETES = Program(
     "kubernetes",
     ".",
+    "6 minutes",
     (
         ("k8s.io/component-base/version.gitVersion", KUBERNETES_VERSION),
         ("k8s.io/component-base/version.gitMajor", "1"),
@@ -51,13 +55,22 @@ KUBERNETES = Program(
         ("k8s.io/client-go/pkg/version.gitVersion", KUBERNETES_VERSION),
     ),
 )
-REGISTRY = Program("registry", "github.com/distribution/distribution/v3/cmd/registry")
+REGISTRY = Program("registry", "github.com/distribution/distribution/v3/cmd/registry", "90 seconds")
 PULUMI = Program(
     "pulumi",
     "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    "90 seconds",
     (("github.com/pulumi/pulumi/sdk/v3/go/common/version.Version", PULUMI_VERSION),),
 )
-PAUSE = Program("pause", ".")
+PAUSE = Program("pause", ".", "a second")
+
+
+def ensure(program: Program, steps: Steps) -> Path:
+    """As `build`, said as a step when there is something to do."""
+    if program.is_built:
+        return build(program)
+    with steps.step(f"build {program.module} from source", program.usual):
+        return build(program)
 
 
 def build(program: Program) -> Path:

@@ -19,8 +19,13 @@ class Steps:
     taken: list[tuple[str, float]] = field(default_factory=list[tuple[str, float]])
 
     @contextmanager
-    def step(self, what: str) -> Generator[None]:
-        """Time the body; a step that fails is printed as such and the failure goes on."""
+    def step(self, what: str, usual: str | None = None) -> Generator[None]:
+        """Time the body; a step that fails is printed as such and the failure goes on.
+
+        `usual` is how long a long one takes, said when it begins.
+        """
+        if usual:
+            self.note(f"{what}: this takes {usual}")
         start = time.monotonic()
         try:
             yield

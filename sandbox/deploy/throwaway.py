@@ -12,7 +12,7 @@ from sandbox.deploy.tools import Tools, sandbox_tools
 from sandbox.deploy.workspace import sandbox_workspace
 from sandbox.errors import SandboxError
 from sandbox.images import PYTHON_REFERENCE, REGISTRY_REFERENCE
-from sandbox.place import Place
+from sandbox.place import REGISTRY_STORAGE, Place
 from sandbox.steps import Steps
 from sandbox.teardown import take_down
 from sandbox.trust import trust_registry
@@ -52,8 +52,11 @@ def down(place: Place, steps: Steps) -> None:
     if is_up(place) and not _interrupted(place).exists():
         engine = sandbox_engine(place, sandbox_tools(steps), STACK)
         if STACK in engine.stacks():
+            where = str(engine.outputs().get("data", REGISTRY_STORAGE))
             with steps.step("pulumi destroy"):
                 engine.destroy()
+            if not where.startswith(REGISTRY_STORAGE):
+                steps.note(f"images that are on this machine's own disk stay: {where}")
     with steps.step(f"remove the cluster {place.name!r}, its images and its data"):
         take_down(place)
     steps.note("nothing is left but the builds in the cache")

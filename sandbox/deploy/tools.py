@@ -40,13 +40,7 @@ class Tools:
 def sandbox_tools(steps: Steps) -> Tools:
     """The installed engine or one built from source, with the official plugins if possible."""
     installed = shutil.which("pulumi")
-    if installed:
-        program = Path(installed)
-    elif golang.PULUMI.is_built:
-        program = golang.build(golang.PULUMI)
-    else:
-        with steps.step("build pulumi from source"):
-            program = golang.build(golang.PULUMI)
+    program = Path(installed) if installed else golang.ensure(golang.PULUMI, steps)
     folders: list[Path] = []
     if not _official_plugins(program, steps):
         folders.append(STAND_IN_PROVIDERS)
