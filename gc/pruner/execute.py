@@ -81,6 +81,7 @@ class _Run:
         self.done = Execution()
         self.id = uuid.uuid4().hex[:8]
         self.held: dict[str, Removal] = {}
+        self.expired = {removal.path: removal for removal in first.plan.of("trash")}
 
     def go(self) -> Execution:
         plan = self.first.plan
@@ -192,8 +193,16 @@ class _Run:
 
     def _restore_wanted(self, look: Look, trashed: list[trash.Trashed]) -> None:
         for blob in trashed:
-            if blob.digest in look.marks.blobs and trash.restore_blob(self.storage, blob):
-                self.done.restored += 1
+            if blob.digest in look.marks.blobs:
+                if trash.restore_blob(self.storage, blob):
+                    self.done.restored += 1
+                else:
+                    self._note_purged(blob)
+
+    def _note_purged(self, blob: trash.Trashed) -> None:
+        self.done.purged.append(blob)
+        if blob.path in self.expired:
+            self.done.removed.append(self.expired[blob.path])
 
     def _undo(self, error: BaseException) -> None:
         try:
@@ -223,7 +232,6 @@ class _Run:
         """Destroy what was in the trash for long enough, unless the last look wants it back."""
         now = self.observer.time.now()
         self.observer.time.check()
-        planned = {removal.path: removal for removal in self.first.plan.of("trash")}
         for batch in trash.batches(self.storage):
             blobs = list(trash.blobs_of(self.storage, batch))
             if now - trash.since_of(batch) >= self.observer.settings.trash:
@@ -234,8 +242,8 @@ class _Run:
                 gone = [blob for blob in blobs if self._is_back(blob, last)]
                 for blob in gone:
                     self.storage.remove(blob.path)
-            self.done.purged.extend(gone)
-            self.done.removed.extend(planned[blob.path] for blob in gone if blob.path in planned)
+            for blob in gone:
+                self._note_purged(blob)
 
     def _is_back(self, blob: trash.Trashed, last: Look) -> bool:
         """Whether the blob was uploaded again: then the new one wins."""
