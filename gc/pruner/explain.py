@@ -59,7 +59,7 @@ def explain(look: Look, library: Library, trashed: list[Trashed], digest: str) -
     )
     links = [link for repository in look.tree.repositories.values() for link in _links(repository, digest)]
     going = [
-        removal for removal in look.plan.removals if removal.digest == digest and removal.kind != "trash"
+        removal for removal in look.plan.of("revision", "layer-link", "blob") if removal.digest == digest
     ]
     waiting = [blob for blob in trashed if blob.digest == digest]
     since = max((moment for moment in _left_by_tags(look, digest)), default=None)
