@@ -101,6 +101,8 @@ class _Run:
             with self._phase("remove folders"):
                 self._remove_folders()
             state.reserve(self.storage)
+        order = {removal: number for number, removal in enumerate(plan.removals)}
+        self.done.removed.sort(key=order.__getitem__)
         return self.done
 
     # -- links and blobs

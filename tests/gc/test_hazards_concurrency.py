@@ -223,6 +223,8 @@ def test_hazard_35_killed_at_each_step(pruner: Pruner) -> None:
         fill(pruner)
         killed = changes_until_the_end(pruner, number)
         assert is_whole(pruner), f"killed before change {number}"
+        links = [pruner.tree.revision_path("app", each.digest).exists() for each in LISTED.family()]
+        assert all(links) or not links[-1], "an index goes before its children"
         pruner.run()
         assert is_pruned(pruner), f"killed before change {number}"
         assert pruner.verify().problems == ()
