@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,7 +71,17 @@ class Engine:
 
     def _do(self, *words: str) -> str:
         said: list[str] = []
-        command = [str(self.program), *words, "--stack", self.stack, "--non-interactive", "--color=never"]
+        # An engine that outlived its caller would go on changing what the next call finds half-made.
+        die_along = ["setpriv", "--pdeathsig=KILL"] if shutil.which("setpriv") else []
+        command = [
+            *die_along,
+            str(self.program),
+            *words,
+            "--stack",
+            self.stack,
+            "--non-interactive",
+            "--color=never",
+        ]
         with subprocess.Popen(
             command,
             cwd=self.project,

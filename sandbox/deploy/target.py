@@ -51,7 +51,8 @@ def _context_that_answers(kubeconfig: str) -> str:
     try:
         _, active = config.list_kube_config_contexts(kubeconfig)
         api = config.new_client_from_config(kubeconfig, persist_config=False)
-    except (config.ConfigException, yaml.YAMLError, OSError) as error:
+    except (config.ConfigException, yaml.YAMLError, TypeError, OSError) as error:
+        # The client library takes any YAML for a mapping, hence the TypeError.
         raise SandboxError(f"the kubeconfig {kubeconfig} is of no use ({error}): {way_out}") from error
     api.configuration.retries = 0
     try:

@@ -45,7 +45,12 @@ def main() -> None:
     ended = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda _signal, _frame: ended.set())
-    ended.wait()
+    # An engine that was killed asks for nothing any more, and cannot say so.
+    engine = os.getppid()
+    while not ended.wait(1.0) and os.getppid() == engine:
+        pass
+    sys.stdout.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

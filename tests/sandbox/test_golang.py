@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sandbox import golang
+from sandbox.errors import SandboxError
+
+
+def go_that_says(folder: Path, version: str) -> None:
+    program = folder / "go"
+    program.write_text(f'#!/bin/sh\ncase "$2" in GOVERSION) echo {version};; *) echo {folder};; esac\n')
+    program.chmod(0o755)
+
+
+@pytest.fixture(autouse=True)
+def nothing_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+
+def test_without_go_the_way_out_is_told() -> None:
+    with pytest.raises(SandboxError, match=r"Go is not on PATH: install Go 1\.26 or later"):
+        golang.build(golang.PAUSE)
+
+
+@pytest.mark.parametrize("version", ["go1.19.8", "go1.25.9", "go1.9"])
+def test_an_old_go_is_told(tmp_path: Path, version: str) -> None:
+    go_that_says(tmp_path, version)
+    with pytest.raises(SandboxError, match=f"{version} is too old"):
+        golang.build(golang.PAUSE)
+
+
+def test_a_full_disk_is_told_before_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_that_says(tmp_path, "go1.26.0")
+    usage = shutil.disk_usage(tmp_path)._replace(free=3 << 30)
+
+    def full(_path: Path) -> object:
+        return usage
+
+    monkeypatch.setattr(shutil, "disk_usage", full)
+    with pytest.raises(SandboxError, match="has 3 GiB free and a build from source needs 8 GiB"):
+        golang.build(golang.PAUSE)
+
+
+def test_a_program_is_another_when_a_file_of_its_module_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(golang.SOURCES, tmp_path / "go-modules")
+    monkeypatch.setattr(golang, "SOURCES", tmp_path / "go-modules")
+    before = golang.PAUSE.inputs
+    with (tmp_path / "go-modules" / "pause" / "main.go").open("a") as source:
+        source.write("// changed\n")
+    assert golang.PAUSE.inputs != before
