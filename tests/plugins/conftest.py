@@ -56,4 +56,5 @@ def cluster_stack(engine: None, cluster: Place, tmp_path: Path) -> Iterator[Stac
     kubeconfig = str(cluster.kubeconfig)
     stack = Stack(tmp_path, {KUBECONFIG_VARIABLE: kubeconfig, "KUBECONFIG": kubeconfig})
     yield stack
-    stack.destroy()
+    if stack.state():
+        stack.destroy()

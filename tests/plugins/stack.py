@@ -85,7 +85,10 @@ class Stack:
     def state(self) -> dict[str, Any]:
         """Resource name -> its entry in the engine's state, as it lies on disk."""
         file = self._state / ".pulumi" / "stacks" / "plugins" / "test.json"
-        entries = json.loads(file.read_text())["checkpoint"]["latest"]["resources"]
+        if not file.exists():
+            return {}
+        latest: Any = json.loads(file.read_text())["checkpoint"]["latest"]
+        entries: list[Any] = latest.get("resources", []) if latest else []
         return {entry["urn"].rsplit("::", 1)[1]: entry for entry in entries}
 
     def _stack(self, program: Callable[[], None]) -> automation.Stack:

@@ -50,6 +50,7 @@ class KubernetesPlugin(Plugin):
         self._log = log
         self._settings = configuration.settings(variables, os.environ)
         self._namespace = self._settings.namespace
+        self._cluster = None
         try:
             self._connect(self._settings)
         except (Refused, Unreachable, ApiError) as error:
