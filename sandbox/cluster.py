@@ -15,6 +15,7 @@ from sandbox.commands import run
 from sandbox.components import API_PORT, PROXY_HEALTH_PORT, SERVER_HOSTS, config_files
 from sandbox.errors import SandboxError
 from sandbox.images import build_image, images
+from sandbox.kernel import load_kernel_modules
 from sandbox.network import Addresses, addresses_for, connect, kept_addresses
 from sandbox.packages import CLUSTER, install, missing
 from sandbox.place import NODE, Place
@@ -79,6 +80,7 @@ def _start(place: Place, steps: Steps) -> None:
     with steps.step("write keys and configuration"):
         addresses = _prepare(place)
     with steps.step("start the cluster"):
+        load_kernel_modules()
         make_cgroup(place)
         node = start_node(place)
         connect(place, node.pid, addresses)
@@ -158,8 +160,14 @@ def _node_is_ready(api: Api) -> bool:
 
 
 def _await(what: str, place: Place, condition: Callable[[], bool]) -> None:
-    if wait_until(condition, time.monotonic() + READY_WITHIN, time.monotonic, time.sleep):
-        return
+    def settled() -> bool:
+        return condition() or find_node(place) is None
+
+    if wait_until(settled, time.monotonic() + READY_WITHIN, time.monotonic, time.sleep):
+        if find_node(place) is not None:
+            return
+        last = (place.log / "node.log").read_text(errors="replace").strip().splitlines()[-1:]
+        raise SandboxError(f"the node ended before {what}: {' '.join(last) or 'it left no word'}")
     raise SandboxError(
         f"waited {READY_WITHIN:.0f} s in vain until {what}: read {place.log}/*.log, then try again after"
         f" `python -m sandbox down --name {place.name}`"

@@ -13,6 +13,10 @@ from sandbox.errors import SandboxError
 from sandbox.steps import Steps
 
 CA_FILE = CHECKOUT / "build" / "registry-ca.crt"
+NODE_TRUST = (
+    "before pods can pull, each node's runtime must trust the CA: for containerd in its config_path,",
+    "    HOST:PORT/ca.crt beside a HOST:PORT/hosts.toml; for CRI-O as for podman; for k3s in registries.yaml",
+)
 
 
 def engine(program: str | None, context: str, stack: str) -> Engine:
@@ -42,7 +46,7 @@ def up(pulumi: Engine, config: Mapping[str, str], steps: Steps) -> None:
     outputs = pulumi.outputs()
     CA_FILE.parent.mkdir(exist_ok=True)
     CA_FILE.write_text(outputs["caCertificate"])
-    print(words(Handover(outputs["address"], tuple(outputs["addresses"]), CA_FILE)))
+    print(words(Handover(outputs["address"], tuple(outputs["addresses"]), CA_FILE, NODE_TRUST)))
 
 
 def down(pulumi: Engine, _config: Mapping[str, str], steps: Steps) -> None:

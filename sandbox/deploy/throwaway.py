@@ -109,5 +109,6 @@ def _extra(place: Place, tools: Tools) -> list[str]:
         f"    . {place.state}/pulumi/environment && cd {place.state}/pulumi/project",
         f"    kubectl get pods -A; pulumi preview --stack {STACK}",
         *stand_ins,
-        "this cluster's runtime trusts the registry already; `make down` removes all of it, images included",
+        "this cluster answers on this machine alone, and its runtime trusts the registry already;",
+        "`make down` removes all of it, images included",
     ]
