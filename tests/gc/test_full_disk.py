@@ -6,7 +6,7 @@ import errno
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +24,7 @@ GONE = [image([layer("base"), layer(f"gone {number}", 200_000)], f"gone {number}
 
 
 @contextmanager
-def mounted(folder: Path, *command: str) -> Iterator[None]:
+def mounted(folder: Path, *command: str) -> Generator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", *command, str(folder)], check=True, capture_output=True)
     try:
