@@ -24,6 +24,6 @@ def load_kernel_modules() -> None:
         subprocess.run(["modprobe", "--all", *MODULES], capture_output=True, check=False)
     if not BRIDGE_FILTER.exists():
         raise SandboxError(
-            f"the kernel has no {BRIDGE_FILTER}: load its module (`modprobe br_netfilter`), on the host if this"
-            " is a container"
+            f"the kernel has no {BRIDGE_FILTER}: load its module (`modprobe br_netfilter`), on the host"
+            " if this is a container"
         )
