@@ -1,0 +1,307 @@
+"""The command line: exit codes, the contracts of --output json, help, SIGTERM, and what bad input changes."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pruner import cli, errors, state
+from pruner.commands import PROBLEMS
+from pruner.console import log
+from tests.gc.images import digest_of, image, layer
+from tests.gc.inprocess import Pruner
+from tests.gc.prunerprocess import AT_ONCE, PrunerProcess
+from tests.gc.treebuilder import age, snapshot, write
+
+KEPT = image([layer("base"), layer("kept")], "kept")
+GONE = image([layer("base"), layer("gone")], "gone")
+COMMANDS = ("serve", "run", "plan", "explain", "usage", "verify", "trash", "init-config")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Prune = Callable[..., Result]
+
+
+@pytest.fixture
+def prune(capsys: pytest.CaptureFixture[str], pruner: Pruner) -> Iterator[Prune]:
+    """One command in this process, on the tree of `pruner`; variables come as keywords."""
+    before = [(number, signal.getsignal(number)) for number in (signal.SIGTERM, signal.SIGINT)]
+    handlers = list(log.handlers)
+
+    def call(*words: str, **variables: str) -> Result:
+        capsys.readouterr()
+        options = [] if "--config" in words or words[0] == "init-config" else ["--config", str(pruner.config)]
+        code = cli.main([words[0], *options, *words[1:]], variables)
+        captured = capsys.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    yield call
+    log.handlers[:] = handlers
+    for number, handler in before:
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def pruner(tmp_path: Path) -> Pruner:
+    """A tree that real time has made a day old."""
+    pruner = Pruner(tmp_path)
+    pruner.tree.push("app", KEPT, "kept")
+    pruner.tree.push("app", GONE)
+    age(pruner.data, 86400)
+    return pruner
+
+
+# Exit codes
+
+
+def _no_yaml(pruner: Pruner) -> None:
+    pruner.config.write_text("storage: [unclosed")
+
+
+def _unknown_driver(pruner: Pruner) -> None:
+    pruner.config.write_text("version: 0.1\nstorage: {floppy: {drive: a}}\n")
+
+
+def _no_config(pruner: Pruner) -> None:
+    pruner.config.unlink()
+
+
+def _no_storage(pruner: Pruner) -> None:
+    pruner.data.rename(pruner.folder / "unplugged")
+
+
+def _no_registry(pruner: Pruner) -> None:
+    for path in pruner.data.iterdir():
+        path.rename(pruner.folder / path.name)
+    write(pruner.data / "photos/holiday.jpg", b"sea")
+
+
+def _fuse(pruner: Pruner) -> None:
+    write(pruner.data / "scheduler-state.json", b"{}")
+
+
+def _unreadable(pruner: Pruner) -> None:
+    blobs = pruner.tree.top / "blobs"
+    blobs.rename(pruner.folder / "blobs")
+    blobs.symlink_to("blobs")  # to itself: nobody, not even root, can list it
+
+
+BAD: dict[str, tuple[Callable[[Pruner], None], int]] = {
+    "a config that does not parse": (_no_yaml, 3),
+    "an unknown driver": (_unknown_driver, 3),
+    "no config": (_no_config, 3),
+    "no storage": (_no_storage, 4),
+    "no registry's tree": (_no_registry, 5),
+    "a fuse": (_fuse, 6),
+    "an unreadable tree": (_unreadable, 7),
+}
+READING = (("plan",), ("usage",), ("explain", KEPT.digest), ("verify",), ("trash", "list"))
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_has_an_exit_code_of_its_own_and_changes_nothing(
+    pruner: Pruner, prune: Prune, case: str
+) -> None:
+    spoil, code = BAD[case]
+    spoil(pruner)
+    before = snapshot(pruner.folder)
+    for words in (("run", *AT_ONCE), *READING):
+        if words[0] == "trash" and code == 7:
+            continue  # the trash is readable all the same
+        result = prune(words[0], "--output", "json", *words[1:])
+        assert result.code == code, (words, result.err)
+        error = result.json["error"]
+        assert error["exit_code"] == code
+        assert len(error["message"]) > 30 and "Traceback" not in result.err
+        after = snapshot(pruner.folder, without=("data/docker/registry/v2/pruner",))
+        assert after == before, words
+    assert prune("run", *AT_ONCE).out == "", "a sentence for people goes to standard error"
+
+
+def test_wrong_settings_are_told_by_name(pruner: Pruner, prune: Prune) -> None:
+    before = snapshot(pruner.folder)
+    for words, variables, name in (
+        (("run", "--grace", "soon"), {}, "--grace"),
+        (("run",), {"GC_GRACE": "soon"}, "GC_GRACE"),
+        (("plan", "--retention", "[{}]"), {}, "--retention"),
+        (("explain", "latest"), {}, "'latest' is no digest"),
+        (("trash", "restore"), {}, "needs digests"),
+    ):
+        result = prune(*words, **variables)
+        assert result.code == 3
+        assert name in result.err
+    assert snapshot(pruner.folder) == before
+
+
+@pytest.mark.parametrize("words", [[], ["prune"], ["run", "--no-such"], ["explain"], ["trash", "burn"]])
+def test_wrong_usage_is_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words, {})
+    assert caught.value.code == 2
+    assert "usage: prune" in capsys.readouterr().err
+
+
+def test_exit_codes_are_distinct_and_documented() -> None:
+    kinds = [errors.PrunerError, *errors.PrunerError.__subclasses__()]
+    codes = [kind.exit_code for kind in kinds]
+    assert len(set(codes)) == len(codes) == 11
+    documented = {int(code) for code in re.findall(r" (\d+)  \w", cli.parser().epilog or "")}
+    assert {0, 1, 2, PROBLEMS, cli.STOPPED, *codes} <= documented
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_a_command_does(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main([command, "--help"], {})
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert f"usage: prune {command}" in text
+    assert re.search(rf"^  +{command}\s+\w", cli.parser().format_help(), re.MULTILINE)
+    if command != "init-config":
+        assert "exit codes:" in text and "GC_" in text and "default 1h" in text
+        assert re.search(r"^\w[^\n]*\.$", text, re.MULTILINE), "a sentence about it"
+
+
+# Results
+
+
+def test_plan_and_run_print_the_same_removals(pruner: Pruner, prune: Prune) -> None:
+    before = snapshot(pruner.data)
+    plan = prune("plan", "--output", "json", *AT_ONCE)
+    assert snapshot(pruner.data) == before
+    text = prune("plan", *AT_ONCE).out
+    run = prune("run", "--output", "json", *AT_ONCE)
+    assert (plan.code, run.code) == (0, 0)
+    assert run.json["removals"] == plan.json["removals"] != []
+    for removal in plan.json["removals"]:
+        assert f"{removal['kind']}\t{removal['path']}\t" in text
+    assert plan.json["summary"]["removed"] is False and run.json["summary"]["removed"] is True
+    assert prune("run", *AT_ONCE).out.startswith("Nothing to remove in 1 repository.")
+
+
+def test_logs_are_lines_of_json_or_logfmt_and_never_on_standard_output(prune: Prune) -> None:
+    lines = [json.loads(line) for line in prune("run", "--output", "json", *AT_ONCE).err.splitlines()]
+    assert {"time", "level", "msg"} <= set(lines[0])
+    phases = [line["phase"] for line in lines if line["msg"] == "phase"]
+    assert phases.index("quarantine") > phases.index("mark")
+    assert lines[-1]["removable_blobs"] == 3
+    for line in prune("run", *AT_ONCE).err.splitlines():
+        assert re.match(r'time=\S+Z level=info msg=(\w+|".*")', line), line
+
+
+def test_variables_set_what_options_do(pruner: Pruner, prune: Prune) -> None:
+    variables = {"GC_GRACE": "0", "GC_UNTAGGED_AFTER": "2d", "GC_CONFIG": str(pruner.config)}
+    assert prune("plan", "--output", "json", **variables).json["removals"] == []
+    options = ("--untagged-after", "1h")
+    assert prune("plan", "--output", "json", *options, **variables).json["removals"] != []
+
+
+def test_usage_explain_and_verify_speak_json(pruner: Pruner, prune: Prune) -> None:
+    used = prune("usage", "--output", "json", *AT_ONCE).json
+    assert used["repositories"][0]["name"] == "app"
+    assert used["reclaimable_bytes"] == used["repositories"][0]["reclaimable_bytes"] > 4096
+    explained = prune("explain", GONE.digest, "--output", "json", *AT_ONCE).json
+    assert (explained["digest"], explained["fate"]) == (GONE.digest, "goes")
+    assert prune("verify", "--digests", "--output", "json").json["ok"] is True
+    pruner.tree.blob_path(digest_of(layer("kept"))).write_bytes(b"rotten")
+    assert prune("verify").code == 0
+    broken = prune("verify", "--digests", "--output", "json")
+    assert (broken.code, broken.json["ok"]) == (PROBLEMS, False)
+    assert broken.json["problems"][0]["kind"] == "digest-mismatch"
+
+
+def test_the_trash_is_listed_restored_and_purged(pruner: Pruner, prune: Prune) -> None:
+    at_once = (*AT_ONCE, "--trash", "1d")
+    prune("run", *at_once)
+    listed = prune("trash", "list", "--output", "json").json
+    assert {blob["digest"] for blob in listed["blobs"]} >= {GONE.digest, digest_of(layer("gone"))}
+    assert listed["bytes"] == sum(blob["bytes"] for blob in listed["blobs"]) > 4096
+    assert abs(listed["blobs"][0]["since"] - time.time()) < 60
+    unknown = prune("trash", "restore", digest_of(b"unknown"))
+    assert unknown.code == 1 and "is not in the trash" in unknown.err
+    restored = prune("trash", "restore", GONE.digest, "--output", "json").json
+    assert len(restored["blobs"]) == restored["links"] == 3
+    assert prune("verify", "--digests").code == 0
+    age(pruner.data, 86400)
+    prune("run", *at_once)
+    assert "3 blobs purged" in prune("trash", "purge").out
+    assert prune("trash", "list", "--output", "json").json["blobs"] == []
+    assert "0 blobs" in prune("trash", "restore", "--all").out
+
+
+def test_without_a_cluster_to_ask_nothing_untagged_goes(prune: Prune) -> None:
+    report = prune("run", "--output", "json", *AT_ONCE, "--protect-running", "true").json
+    assert "revision" not in report["summary"]["by_kind"]
+    assert any("nothing untagged goes" in note for note in report["summary"]["notes"])
+
+
+def test_init_config_copies_and_keeps_out_of_the_way(pruner: Pruner, prune: Prune) -> None:
+    target = pruner.folder / "copy.yml"
+    assert prune("init-config", str(pruner.config), str(target)).code == 0
+    assert target.read_bytes() == pruner.config.read_bytes()
+    assert prune("init-config", str(pruner.folder / "missing"), str(target)).code == 3
+
+
+# Signals, and the container's life
+
+
+def until(true: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, "not within 30 s"
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+def test_sigterm_while_a_run_waits_undoes_it(pruner: Pruner) -> None:
+    process = PrunerProcess(pruner.config)
+    before = pruner.snapshot()
+    run = process.start("run", "--output", "json", *AT_ONCE, "--grace", "60")
+    until(lambda: not pruner.tree.revision_path("app", GONE.digest).exists(), run)
+    run.send_signal(signal.SIGTERM)
+    result = process.finish(run, cli.STOPPED, timeout=20)
+    assert result["error"]["message"] == "asked to end: the run was undone"
+    assert pruner.snapshot() == before
+    assert process.prune_at_once()["summary"]["removable_blobs"] == 3
+
+
+def test_serve_reserves_space_runs_and_ends_when_asked_to(pruner: Pruner) -> None:
+    process = PrunerProcess(pruner.config, {"GC_INITIAL_DELAY": "0.3", "GC_PERIOD": "60"})
+    serve = process.start("serve", "--output", "json", *AT_ONCE)
+    until(lambda: not pruner.has_blob(GONE.digest), serve)
+    assert (pruner.data / state.RESERVE).stat().st_size == state.RESERVE_SIZE
+    serve.send_signal(signal.SIGTERM)
+    output, errors_ = serve.communicate(timeout=20)
+    assert serve.returncode == 0
+    assert json.loads(output)["summary"]["removable_blobs"] == 3
+    assert json.loads(errors_.splitlines()[-1])["msg"] == "ended"
+
+
+def test_serve_that_is_asked_to_end_in_a_run_undoes_it_first(pruner: Pruner) -> None:
+    before = pruner.snapshot()
+    process = PrunerProcess(pruner.config, {"GC_INITIAL_DELAY": "0"})
+    serve = process.start("serve", *AT_ONCE, "--grace", "60")
+    until(lambda: not pruner.tree.revision_path("app", GONE.digest).exists(), serve)
+    serve.send_signal(signal.SIGTERM)
+    serve.communicate(timeout=20)
+    assert serve.returncode == 0
+    assert pruner.snapshot() == before

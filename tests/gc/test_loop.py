@@ -1,0 +1,117 @@
+"""The loop of the gc container on a fake clock: a week passes in no time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from pruner.clock import Stopped
+from pruner.errors import Busy, ReadError, Refused, RegistryError
+from pruner.loop import RETRY, serve
+from pruner.settings import Settings
+from tests.gc.storagedoubles import FakeClock
+
+WEEK = 7 * 86400.0
+SETTINGS = Settings(period=WEEK, initial_delay=120, grace=3600, untagged_after=86400, uploads_after=7200)
+
+
+@dataclass
+class Loop:
+    """Runs the loop until that many runs are done, and notes when each began (seconds after the start)."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    began: list[float] = field(default_factory=list[float])
+    prepared: int = 0
+    settings: Settings = SETTINGS
+
+    def go(
+        self,
+        codes: list[int],
+        *,
+        prepare: Callable[[], None] | None = None,
+        before: Callable[[int], None] | None = None,
+    ) -> int:
+        def run() -> int:
+            if len(self.began) == len(codes):
+                raise Stopped("asked to end")
+            if before is not None:
+                before(len(self.began))
+            self.began.append(self.clock.steady)
+            return codes[len(self.began) - 1]
+
+        def counted() -> None:
+            self.prepared += 1
+            if prepare is not None:
+                prepare()
+
+        return serve(self.settings, self.clock, counted, run)
+
+
+def test_it_waits_first_and_then_runs_once_a_period() -> None:
+    loop = Loop()
+    assert loop.go([0, 0, 0]) == 0
+    assert loop.began == [120, 120 + WEEK, 120 + 2 * WEEK]
+    assert loop.prepared == 1
+
+
+@pytest.mark.parametrize("code", [ReadError.exit_code, Busy.exit_code, RegistryError.exit_code, 1, -9])
+def test_a_run_that_failed_is_tried_again_soon(code: int) -> None:
+    loop = Loop()
+    loop.go([code, code, 0, 0])
+    assert loop.began == [120, 120 + RETRY, 120 + 2 * RETRY, 120 + 2 * RETRY + WEEK]
+
+
+def test_a_fuse_waits_for_a_person() -> None:
+    loop = Loop()
+    loop.go([Refused.exit_code, 0])
+    assert loop.began == [120, 120 + WEEK]
+
+
+def test_a_period_shorter_than_the_retry_stays_as_it_is() -> None:
+    loop = Loop(settings=Settings(period=60, initial_delay=0))
+    loop.go([1, 0])
+    assert loop.began == [0, 60]
+
+
+def test_being_asked_to_end_while_it_waits_ends_it_well() -> None:
+    loop = Loop()
+
+    def stop(_seconds: float) -> None:
+        raise Stopped("asked to end")
+
+    loop.clock.while_asleep = stop
+    assert loop.go([0]) == 0
+    assert loop.began == []
+
+
+def test_what_cannot_be_prepared_does_not_keep_it_from_pruning() -> None:
+    def fail() -> None:
+        raise ReadError("the storage is not mounted yet")
+
+    loop = Loop()
+    assert loop.go([0], prepare=fail) == 0
+    assert loop.began == [120]
+
+
+def test_a_clock_that_jumped_forward_makes_it_wait_until_ages_are_true_again() -> None:
+    loop = Loop()
+    jumped: list[float] = []
+
+    def asleep(seconds: float) -> None:
+        if seconds == WEEK and not jumped:
+            jumped.append(seconds)
+            loop.clock.jump(10 * 86400)
+
+    loop.clock.while_asleep = asleep
+    loop.go([0, 0])
+    assert loop.began == [120, 120 + WEEK + 86400], "the longest of the delays, not of the jump"
+
+
+def test_a_clock_that_jumped_back_or_a_little_makes_no_difference() -> None:
+    for jump in (-10 * 86400.0, 20.0):
+        loop = Loop()
+        loop.clock.while_asleep = lambda _seconds, jump=jump, loop=loop: loop.clock.jump(jump)
+        loop.go([0, 0])
+        assert loop.began == [120, 120 + WEEK]
