@@ -118,10 +118,8 @@ def _drop_dangling(
 
 def _pin(repository: Repository, roots: RepositoryRoots, rules: Rules) -> None:
     after = retention.untagged_after(repository.name, rules.policies, rules.untagged_after)
+    # A tag that follows its subject may go with it, and leaves a manifest that is as untagged as any.
     tagged = set(roots.tags.values())
-    tagged.update(
-        link.target or "" for name in roots.referrers if (link := repository.tags[name].current) is not None
-    )
     for digest, link in repository.revisions.items():
         age = rules.now - link.mtime
         if rules.stays(link):

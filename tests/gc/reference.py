@@ -32,6 +32,11 @@ def survivors(files: Files, now: float, untagged_after: float, grace: float) -> 
         if "/_manifests/revisions/" in path
     ]
     live = {path for path, _ in digest_at.items() if age[path] < grace}
+    for path, digest in digest_at.items():
+        tag, _, _ = path.partition("/index/")
+        if "/index/" in path and f"{tag}/current/link" not in files:  # a dangling tag: its history stays
+            revision = f"{tag.partition('/tags/')[0]}/revisions/{digest.replace(':', '/')}/link"
+            live |= {path, revision}
     blobs: set[str] = set()
     needed_layers: set[tuple[str, str]] = set()
     while True:

@@ -108,7 +108,7 @@ def calls_of_a_run(settings: Settings = SETTINGS, *, small: bool = False) -> lis
 
 
 def changes(log: list[tuple[str, str]]) -> list[int]:
-    """Numbers of the calls that change something: to be killed at a read is to be killed at the next change."""
+    """Numbers of the calls that change something: a kill at a read is one at the next change."""
     return [number for number, (operation, _) in enumerate(log, 1) if operation not in READS]
 
 
