@@ -39,7 +39,7 @@ def pushes_again(client: RegistryClient, pushed: Image) -> None:
 
 
 @every_cache
-def test_what_was_pruned_is_uploaded_again(start_registry: StartRegistry, cache: Cache) -> None:
+def test_hazard_36_what_was_pruned_is_uploaded_again(start_registry: StartRegistry, cache: Cache) -> None:
     registry = start_registry(cache, supervised=True)
     with registry.client() as client:
         delete_after_warming(client)
