@@ -102,6 +102,10 @@ def _layer(tree: TreeBuilder) -> Path:
     return tree.layer_path("app", digest_of(layer("kept")))
 
 
+def _unneeded(tree: TreeBuilder) -> Path:
+    return tree.layer_path("app", digest_of(layer("gone")))
+
+
 WRONG = [b"", b" \n", b"sha256:beef", b"\xff\xfe", GONE.digest.encode()]
 
 
@@ -109,7 +113,7 @@ WRONG = [b"", b" \n", b"sha256:beef", b"\xff\xfe", GONE.digest.encode()]
     ("which", "content"),
     [
         (which, content)
-        for which in (_current, _history, _revision, _layer)
+        for which in (_current, _history, _revision, _layer, _unneeded)
         for content in WRONG
         if which is not _current or content != WRONG[-1]  # that is an ordinary tag on the other image
     ],
@@ -128,6 +132,8 @@ def test_hazard_15_links_that_are_empty_or_wrong(pruner: Pruner, which: Spoil, c
     if content == GONE.digest.encode():
         assert pruner.has_blob(GONE.digest) or which is _history, "a link may mean what it holds"
     assert not pruner.has_blob(digest_of(layer("other"))), "the other repository is pruned all the same"
+    if which is _unneeded:
+        assert pruner.has_blob(digest_of(layer("gone"))), "nor is it clear that its place is wrong"
     assert which(pruner.tree).read_bytes() == content
 
 
