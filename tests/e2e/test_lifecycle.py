@@ -10,10 +10,12 @@ import pytest
 
 from sandbox.archive import ImageConfig, pack
 from sandbox.deploy import real
+from sandbox.images import PAUSE_REFERENCE, build_image, images
 from sandbox.steps import Steps
+from sandbox.trust import trust_registry
 from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import FAST, SecureClient, Stack, until
-from tests.gc.images import image, index, layer
+from tests.gc.images import digest_of, image, index, layer
 from tests.gc.registryclient import UnansweredError
 
 MIB = 1 << 20
@@ -77,15 +79,8 @@ def test_a_real_client_pushes_and_pulls(stack: Stack, tmp_path: Path) -> None:
     rootfs.mkdir()
     (rootfs / "file").write_bytes(layer("skopeo", MIB))
     pack(rootfs, ImageConfig("localhost/skopeo:1"), tmp_path / "image.tar")
-    trust = tmp_path / "trust"
-    trust.mkdir()
-    (trust / "ca.crt").write_text(stack.ca_file().read_text())
-    remote = f"docker://{stack.address_resource()['address']}/tools/skopeo:1"
-    for words in (
-        ["--dest-cert-dir", trust, f"docker-archive:{tmp_path}/image.tar", remote],
-        ["--src-cert-dir", trust, remote, f"docker-archive:{tmp_path}/pulled.tar:localhost/skopeo:1"],
-    ):
-        subprocess.run(["skopeo", "copy", "--quiet", *words], check=True)
+    stack.skopeo_push(tmp_path / "image.tar", "tools/skopeo:1")
+    stack.skopeo_pull("tools/skopeo:1", tmp_path / "pulled.tar")
     digests = [
         json.loads(subprocess.check_output(["skopeo", "inspect", "--config", f"docker-archive:{path}"]))[
             "rootfs"
@@ -112,20 +107,25 @@ def test_what_was_pruned_can_be_pushed_again(client: SecureClient) -> None:
     client.check("app", "again", OLD)
 
 
-def test_an_image_that_the_cluster_runs_stays_without_its_tag(stack: Stack, client: SecureClient) -> None:
-    """By digest in a workload's template: no tag holds it, and no pod need have started."""
-    running = image([layer("running", MIB)], "running")
-    client.push("service", running, "v1")
-    reference = f"{stack.address_resource()['address']}/service@{running.digest}"
-    stack.kubectl("create", "deployment", "service", f"--image={reference}", "--replicas=0")
+def test_an_image_that_a_pod_runs_stays_without_its_tag(stack: Stack, client: SecureClient) -> None:
+    """The pod pulls it from this registry; then the tag moves on, and only the pod's status names it."""
+    resource = stack.address_resource()
+    trust_registry(stack.place, resource["addresses"], resource["caBundle"])
+    (pause,) = [made for made in images() if made.config.reference == PAUSE_REFERENCE]
+    stack.skopeo_push(build_image(pause), "service:v1")
+    running = client.get_manifest("service", "v1")
+    stack.kubectl("create", "deployment", "service", f"--image={resource['address']}/service:v1")
+    stack.kubectl("rollout", "status", "deployment/service", "--timeout=60s")
+
     client.push("service", image([layer("next", MIB)], "next"), "v1")
     unused = image([layer("unused", MIB)], "unused")
     client.push("unused", unused, "v1")
     client.push("unused", NEW, "v1")
     until(lambda: not stack.has_blob(unused.blobs[0]), "an image that nothing names is pruned")
-    client.check("service", running.digest, running)
+    assert client.get_manifest("service", digest_of(running)) == running
+
     stack.kubectl("delete", "deployment", "service")
-    until(lambda: not stack.has_blob(running.blobs[0]), "nothing names the image any more, so it is pruned")
+    until(lambda: not stack.has_blob(running), "nothing names the image any more, so it is pruned")
 
 
 def test_a_second_up_changes_nothing(stack: Stack) -> None:
