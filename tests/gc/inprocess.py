@@ -88,6 +88,15 @@ class Pruner:
         self.settings = replace(self.settings, **settings)
         return pruning.run(self.place())
 
+    def run_as_planned(self, **settings: Any) -> Report:
+        """One run on a tree that nobody else works on: it must do exactly what its plan said."""
+        before = snapshot(self.data)
+        plan = self.plan(**settings)
+        assert snapshot(self.data) == before, "a plan changes nothing"
+        report = self.run(**settings)
+        assert report.removals == plan.removals
+        return report
+
     def plan(self, **settings: Any) -> Report:
         self.settings = replace(self.settings, **settings)
         return pruning.plan(self.place())

@@ -66,7 +66,7 @@ def simple(name: str) -> Image:
 def prune(pruner: Pruner) -> dict[str, int]:
     """Age the tree, prune it at once, find that nothing is left to do; what was removed, by kind."""
     pruner.old()
-    removed = kinds(pruner.run())
+    removed = kinds(pruner.run_as_planned())
     assert pruner.run().removals == ()
     return removed
 

@@ -126,7 +126,7 @@ def test_hazard_15_links_that_are_empty_or_wrong(pruner: Pruner, which: Spoil, c
     pruner.old()
     names = {digest[7:] for digest in blobs_of(GONE) - blobs_of(KEPT)}
     before = {path for path in pruner.links() if "/repositories/app/" in path}
-    pruner.run()
+    pruner.run_as_planned()
     assert {path for path in before if not any(name in path for name in names)} <= pruner.links()
     assert blobs_of(KEPT) <= pruner.blobs()
     if content == GONE.digest.encode():
@@ -165,7 +165,7 @@ def test_hazard_16_a_manifest_that_is_not_there(pruner: Pruner) -> None:
     lost = pruner.tree.push("app", image([layer("lost")], "lost"))
     pruner.tree.blob_path(lost).unlink()  # untagged: nobody misses it, and its link may go
     pruner.old()
-    report = pruner.run()
+    report = pruner.run_as_planned()
     assert set(report.plan.skipped) == {"broken"}
     assert broken.digest in report.plan.skipped["broken"]
     assert pruner.blobs() == held | blobs_of(KEPT)
@@ -182,9 +182,9 @@ def test_hazard_17_tags_that_name_no_manifest(pruner: Pruner, choice: str) -> No
     (tags / "nothing").mkdir()
     tree.link_tag("astray", "pointing", digest_of(b"never there"))
     pruner.old()
-    pruner.run(dangling_tags="keep")
+    pruner.run_as_planned(dangling_tags="keep")
     assert blobs_of(KEPT, GONE) <= pruner.blobs(), "the history of a dangling tag may be all that is left"
-    report = pruner.run(dangling_tags=choice)
+    report = pruner.run_as_planned(dangling_tags=choice)
     assert set(report.plan.dangling) == ({"app:history", "astray:pointing"} if choice == "keep" else set())
     assert tree.tag_path("app", "kept").exists()
     left = {path.name for path in tags.iterdir()}
@@ -194,7 +194,7 @@ def test_hazard_17_tags_that_name_no_manifest(pruner: Pruner, choice: str) -> No
     else:
         assert left == {"kept"}
         assert not tree.tag_path("astray", "pointing").exists()
-        pruner.run()
+        pruner.run_as_planned()
         assert is_pruned(pruner)
 
 
@@ -210,7 +210,7 @@ def test_hazard_18_repositories_below_repositories(registry: RealRegistry) -> No
         for name in ("a", "a/b/c", "under_score"):
             client.delete_manifest(name, image([BASE, layer(name)], name).digest)
         pruner.old()
-        pruner.run()
+        pruner.run_as_planned()
         gone = {"a", "a/b/c", "under_score"}
         for name in set(names) - gone:
             client.check(name, "v1", image([BASE, layer(name)], name))
@@ -223,7 +223,7 @@ def test_hazard_19_a_name_that_begins_with_another(pruner: Pruner) -> None:
     for name in names:
         pruner.tree.push(name, KEPT, *(["v1"] if name != "foo" else []))
     pruner.old()
-    pruner.run()
+    pruner.run_as_planned()
     for name in names[1:]:
         assert pruner.tree.tag_path(name, "v1").exists()
         assert all(pruner.tree.layer_path(name, digest_of(blob)).exists() for blob in KEPT.blobs)
@@ -256,7 +256,7 @@ def test_hazard_20_algorithms_and_folders_that_are_unknown(pruner: Pruner) -> No
     write(strange, b"blake3:" + b"0" * 64)
     tree.push("strange", image([layer("in strange")], "in strange"))
     pruner.old()
-    report = pruner.run()
+    report = pruner.run_as_planned()
     assert is_pruned(pruner)
     assert all(path.read_bytes() == b"not the pruner's" for path in foreign)
     assert strange.exists()
@@ -272,11 +272,11 @@ def test_hazard_21_the_zero_byte_blob(registry: RealRegistry) -> None:
         client.push("app", empty, "v1")
         client.push("app", KEPT, "kept")
         pruner.old()
-        assert pruner.run().removals == ()
+        assert pruner.run_as_planned().removals == ()
         client.check("app", "v1", empty)
         client.delete_manifest("app", empty.digest)
         pruner.old()
-        assert kinds(pruner.run())["blob"] == 3
+        assert kinds(pruner.run_as_planned())["blob"] == 3
         assert not pruner.has_blob(digest_of(b""))
         client.check("app", "kept", KEPT)
 
@@ -306,7 +306,7 @@ def test_hazard_22_hard_links_and_symbolic_links(tmp_path: Path) -> None:
     loop.symlink_to(".")
     # The symbolic link among app's tags keeps app whole; without it GONE's parts go.
     pruner.old()
-    assert "app" in pruner.run().plan.skipped
+    assert "app" in pruner.run_as_planned().plan.skipped
     assert blobs_of(KEPT, GONE, borrowed) <= pruner.blobs()
     (tree.repository("app") / "_manifests/tags/astray").unlink()
     shutil.rmtree(outside.tag_path("borrowed", "v1").parents[1])
@@ -315,7 +315,7 @@ def test_hazard_22_hard_links_and_symbolic_links(tmp_path: Path) -> None:
         outside.layer_path("borrowed", digest_of(blob)).unlink()
     untouched = snapshot(tmp_path / "outside")
     pruner.old()
-    report = pruner.run()
+    report = pruner.run_as_planned()
     freed = {removal.digest: removal.bytes for removal in report.removals if removal.kind == "blob"}
     assert freed[digest_of(layer("gone"))] == 0, "the bytes stay in the other file"
     assert freed[GONE.digest] == len(GONE.content)
@@ -349,7 +349,7 @@ def test_hazard_24_leftovers_of_interrupted_writes(pruner: Pruner) -> None:
         write(path, b"being written")
         moment = pruner.clock.now() - GRACE / 2
         os.utime(path, (moment, moment))
-    report = pruner.run(grace=GRACE)
+    report = pruner.run_as_planned(grace=GRACE)
     assert kinds(report)["temporary"] == len(old) + 1
     assert not any(path.exists() for path in (*old, alone))
     assert all(path.read_bytes() == b"being written" for path in young)
