@@ -7,7 +7,8 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from pruner import config as registry_config
@@ -16,7 +17,7 @@ from pruner import run as pruning
 from pruner.clock import RunTime, SystemClock
 from pruner.cluster import KubernetesApi, RunningImages, running_images
 from pruner.console import log, progress, say
-from pruner.errors import ConfigError, PrunerError
+from pruner.errors import ConfigError, PrunerError, ReadError
 from pruner.explain import explain
 from pruner.library import Library
 from pruner.process import RunningRegistry, ca_file
@@ -53,6 +54,18 @@ def _place(arguments: argparse.Namespace, environ: Mapping[str, str], clock: Sys
     return pruning.Place(
         FileSystem(config.root), config.root, config, settings, clock, registry, window, ask, progress()
     )
+
+
+@contextmanager
+def _reading(place: pruning.Place) -> Generator[None]:
+    """Turns what the operating system refuses to a command that only reads into a ReadError."""
+    try:
+        yield
+    except OSError as error:
+        raise ReadError(
+            f"{error.filename or place.given} could not be read ({error.strerror or error}): "
+            "mend the storage and ask again"
+        ) from error
 
 
 def _show(arguments: argparse.Namespace, result: _Result) -> None:
@@ -128,10 +141,9 @@ def explain_digest(arguments: argparse.Namespace, environ: Mapping[str, str], cl
     look = place.look()
     if look is None:
         raise PrunerError(f"{place.given} has no registry's tree yet: there is nothing to explain")
-    _show(
-        arguments,
-        explain(look, Library(place.storage), trash.listing(place.storage), arguments.digest),
-    )
+    with _reading(place):
+        trashed = trash.listing(place.storage)
+    _show(arguments, explain(look, Library(place.storage), trashed, arguments.digest))
     return 0
 
 
@@ -141,8 +153,10 @@ def show_usage(arguments: argparse.Namespace, environ: Mapping[str, str], clock:
     look = place.look()
     if look is None:
         raise PrunerError(f"{place.given} has no registry's tree yet: there is nothing to measure")
-    in_trash = sum(blob.bytes for blob in trash.listing(place.storage))
-    _show(arguments, usage(look, place.storage, Library(place.storage), in_trash))
+    with _reading(place):
+        in_trash = sum(blob.bytes for blob in trash.listing(place.storage))
+        result = usage(look, place.storage, Library(place.storage), in_trash)
+    _show(arguments, result)
     return 0
 
 
@@ -151,9 +165,10 @@ def verify_tree(arguments: argparse.Namespace, environ: Mapping[str, str], clock
     place = _place(arguments, environ, clock)
     safety.check_storage(place.storage, place.given, place.config, place.settings)
     tree = scan(place.storage, clock, place.progress)
-    result = verify(
-        tree, place.storage, Library(place.storage), digests=arguments.digests, progress=place.progress
-    )
+    with _reading(place):
+        result = verify(
+            tree, place.storage, Library(place.storage), digests=arguments.digests, progress=place.progress
+        )
     _show(arguments, result)
     return PROBLEMS if result.problems else 0
 
@@ -186,13 +201,15 @@ class _TrashResult:
 def use_trash(arguments: argparse.Namespace, environ: Mapping[str, str], clock: SystemClock) -> int:
     """List, restore or purge."""
     place = _place(arguments, environ, clock)
-    safety.check_storage(place.storage, place.given, place.config, place.settings)
-    listed = trash.listing(place.storage)
-    if arguments.action == "list":
-        _show(arguments, _TrashResult("list", listed))
-        return 0
     if arguments.action == "restore" and not (arguments.all or arguments.digests):
         raise ConfigError("trash restore needs digests, or --all")
+    has_tree = safety.check_storage(place.storage, place.given, place.config, place.settings)
+    with _reading(place):
+        listed = trash.listing(place.storage)
+    if arguments.action == "list" or not has_tree:
+        # Without a tree there is no trash, and no folder is made for one where a mount may be missing.
+        _show(arguments, _TrashResult(arguments.action, listed))
+        return 0
     with state.locked(place.storage), state.write_errors(place.storage):
         state.recover(place.storage, clock.now())
         if arguments.action == "purge":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import signal
@@ -10,13 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from pruner import cli, errors, state
 from pruner.commands import PROBLEMS
 from pruner.console import log
+from pruner.storage.filesystem import FileSystem
 from tests.gc.images import digest_of, image, layer
 from tests.gc.inprocess import Pruner
 from tests.gc.prunerprocess import AT_ONCE, PrunerProcess
@@ -252,6 +254,38 @@ def test_without_a_cluster_to_ask_nothing_untagged_goes(prune: Prune) -> None:
     report = prune("run", "--output", "json", *AT_ONCE, "--protect-running", "true").json
     assert "revision" not in report["summary"]["by_kind"]
     assert any("nothing untagged goes" in note for note in report["summary"]["notes"])
+
+
+@pytest.mark.parametrize("action", [("list",), ("purge",), ("restore", "--all")])
+def test_a_storage_without_a_tree_has_no_trash_and_gets_none(
+    pruner: Pruner, prune: Prune, action: tuple[str, ...]
+) -> None:
+    pruner.data.rename(pruner.folder / "unmounted")
+    pruner.data.mkdir()
+    result = prune("trash", *action, "--output", "json")
+    assert (result.code, result.json["blobs"]) == (0, [])
+    assert list(pruner.data.iterdir()) == []
+
+
+def test_what_cannot_be_read_is_a_sentence_and_7(
+    pruner: Pruner, prune: Prune, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_storage: FileSystem, path: str, *_: object) -> NoReturn:
+        raise OSError(errno.EIO, "Input/output error", f"{pruner.data}/{path}")
+
+    prune("run", *AT_ONCE, "--trash", "1d")
+    for call, words in (
+        ("chunks", ("verify", "--digests")),
+        ("stat", ("usage",)),
+        ("stat", ("trash", "list")),
+        ("list", ("trash", "list")),
+        ("read", ("explain", KEPT.digest)),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(FileSystem, call, broken)
+            result = prune(*words, "--output", "json")
+        assert result.code == 7, (call, words, result.err)
+        assert "Input/output error" in result.json["error"]["message"]
 
 
 def test_init_config_copies_and_keeps_out_of_the_way(pruner: Pruner, prune: Prune) -> None:
