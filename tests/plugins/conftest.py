@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from sandbox import golang
-from sandbox.cluster import bring_up, is_up
+from sandbox.__main__ import exclusive, need_root
+from sandbox.cluster import bring_up
 from sandbox.place import Place
 from sandbox.plugins.sandboxed import KUBECONFIG_VARIABLE
 from sandbox.steps import Steps
@@ -32,14 +33,17 @@ def engine() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Place]:
-    """A sandbox cluster of these tests' own; one that is up already stays up."""
+    """A cluster of these tests' own: fresh for every session, gone afterwards."""
+    need_root("make plugins")
     place = Place("plugins")
-    stays = is_up(place)
-    if not stays:
-        bring_up(place, Steps())
-    yield place
-    if not stays:
+    with exclusive(place):
+        # An earlier session may have been cut short anywhere.
         take_down(place)
+        try:
+            bring_up(place, Steps())
+            yield place
+        finally:
+            take_down(place)
 
 
 @pytest.fixture

@@ -210,6 +210,10 @@ def test_a_read_sees_the_programs_fields_alone() -> None:
     assert objects.observed_inputs(kind, live, inputs) == {
         "spec": {"replicas": 3, "limits": {"cpu": "1000m"}, "list": [{"name": "a"}]}
     }
+    explicit: Properties = {
+        "spec": {"replicas": 3, "hostPID": False, "none": [], "context": {"privileged": False}}
+    }
+    assert objects.observed_inputs(kind, live, explicit) == explicit
     imported = objects.observed_inputs(kind, {"metadata": {"name": "n", "uid": "u"}, **live}, {})
     assert imported == {"metadata": {"name": "n"}, "spec": live["spec"]}
 

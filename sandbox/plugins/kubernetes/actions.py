@@ -166,7 +166,7 @@ class Actions:
     def wait(
         self, call: Call, kind: Kind, body: Properties, live: Properties
     ) -> tuple[Properties, tuple[str, ...]]:
-        """Wait until the object is ready: the object as it is then, and why it is not, when time is up."""
+        """Wait until the object is ready: the object as last seen, and why it is not ready if it is not."""
         look = look_for(kind)
         if look is None or kind.patch or annotation(body, SKIP_AWAIT) == "true":
             return live, ()
@@ -174,8 +174,12 @@ class Actions:
         began = time.monotonic()
         said = ""
         while True:
-            live = self.cluster.get(kind, identity.namespace, identity.name)
-            progress = look(self.cluster, live, time.monotonic() - began)
+            try:
+                live = self.cluster.get(kind, identity.namespace, identity.name)
+                progress = look(self.cluster, live, time.monotonic() - began)
+            except PluginError as error:
+                # The object was made all the same, and must not be lost from the state.
+                return live, (f"it could not be watched: {error}",)
             if progress.done:
                 self.log.status("", call.urn)
                 return live, ()

@@ -193,10 +193,19 @@ def observed_inputs(kind: Kind, live: Properties, inputs: Properties) -> Propert
     return found
 
 
+def _says_nothing(value: Any) -> bool:
+    return all(map(_says_nothing, as_dict(value).values())) if isinstance(value, dict) else not value
+
+
 def _pruned(path: Path, live: Any, wanted: Any) -> Any:
     if isinstance(live, dict) and isinstance(wanted, dict):
         have, shape = as_dict(live), as_dict(wanted)
-        return {key: _pruned((*path, key), have[key], shape[key]) for key in shape if key in have}
+        # The server leaves out what says nothing, such as an explicit false: that is no loss.
+        return {
+            key: _pruned((*path, key), have[key], value) if key in have else value
+            for key, value in shape.items()
+            if key in have or _says_nothing(value)
+        }
     if isinstance(live, list) and isinstance(wanted, list):
         pairs = zip(as_list(live), as_list(wanted), strict=False)
         return [_pruned((*path, index), one, other) for index, (one, other) in enumerate(pairs)]
