@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -99,8 +98,7 @@ class Engine:
                     if not self.quiet:
                         print(f"    {line}", end="", file=sys.stdout, flush=True)
             except KeyboardInterrupt:
-                # The terminal told the engine too: it ends what it began, so that its state is whole.
-                process.send_signal(signal.SIGINT)
+                # The terminal told the engine too, and a second time would make it drop what it has begun.
                 process.wait()
                 raise
         text = "".join(said)
