@@ -33,7 +33,7 @@ down: setup ## Remove all that `make up` made
 	@$(call deploy,down)
 
 test: root lint tools ## Everything: lint, types, and the tests: unit, plug-ins, pruner, end to end
-	@exec $(venv) -m pytest
+	@exec $(venv) -m pytest -n 3 --dist loadgroup
 
 lint: setup ## ruff and pyright
 	@.venv/bin/ruff check .
