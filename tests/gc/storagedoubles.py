@@ -52,7 +52,7 @@ class FakeClock:
 
 
 class ClockedFileSystem(FileSystem):
-    """The real file system, except that what tells the storage's time is stamped with the test's."""
+    """The real file system, except that what the pruner does to it happens at the test's time."""
 
     def __init__(self, root: str, clock: FakeClock) -> None:
         super().__init__(root)
@@ -68,6 +68,39 @@ class ClockedFileSystem(FileSystem):
     def touch(self, path: str) -> None:
         moment = self.clock.now() + self.skew
         os.utime(f"{self.root}/{path}", (moment, moment))
+
+    def remove(self, path: str) -> None:
+        super().remove(path)
+        self._changed(path)
+
+    def remove_folder(self, path: str) -> bool:
+        removed = super().remove_folder(path)
+        if removed:
+            self._changed(path)
+        return removed
+
+    def make_folder(self, path: str) -> None:
+        new = [path]
+        while not os.path.exists(f"{self.root}/{new[-1]}"):
+            new.append(os.path.dirname(new[-1]))
+        super().make_folder(path)
+        for made in new[:-1]:
+            self.touch(made)
+            self._changed(made)
+
+    def rename(self, source: str, target: str) -> None:
+        super().rename(source, target)
+        self._changed(source, target)
+
+    def put_back(self, source: str, target: str) -> bool:
+        done = super().put_back(source, target)
+        if done:
+            self._changed(source, target)
+        return done
+
+    def _changed(self, *paths: str) -> None:
+        for path in paths:
+            self.touch(os.path.dirname(path))
 
 
 def nothing(_operation: str, _path: str) -> None:

@@ -225,6 +225,7 @@ def test_hazard_35_killed_at_each_step(pruner: Pruner) -> None:
         assert is_whole(pruner), f"killed before change {number}"
         links = [pruner.tree.revision_path("app", each.digest).exists() for each in LISTED.family()]
         assert all(links) or not links[-1], "an index goes before its children"
+        pruner.clock.advance(2 * GRACE)  # until then, what is gone may just have been deleted by a client
         pruner.run()
         assert is_pruned(pruner), f"killed before change {number}"
         assert pruner.verify().problems == ()
@@ -282,6 +283,25 @@ def test_ages_are_told_by_the_clock_that_stamps_the_files(pruner: Pruner, skew: 
     assert pruner.has_blob(digest_of(layer("young")))
     assert not old.exists()
     assert any("clock differs" in note for note in report.notes)
+
+
+def test_a_run_that_is_asked_to_end_once_it_is_decided_is_finished_by_the_next(pruner: Pruner) -> None:
+    def stop() -> None:
+        raise Stopped("asked to end")
+
+    while_asleep(pruner, SETTLE, stop)
+    with pytest.raises(Stopped):
+        pruner.run()
+    assert is_whole(pruner)
+    pruner.clock.while_asleep = lambda _seconds: None
+    pruner.clock.advance(2 * GRACE)
+    link_again(pruner)  # by a registry that had found the blob in its place
+    report = pruner.run()
+    assert any("finished" in note for note in report.notes)
+    assert pruner.tree.blob_path(LAYER).read_bytes() == layer("gone")
+    assert not pruner.has_blob(GONE.digest)
+    assert pruner.verify().problems == ()
+    assert pruner.run().removals == ()
 
 
 def test_a_run_that_is_asked_to_end_while_it_waits_is_undone(pruner: Pruner) -> None:
