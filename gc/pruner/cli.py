@@ -26,7 +26,7 @@ exit codes:
   4  the storage is not there     11  the cluster could not be asked
   5  no registry's tree there     12  something could not be written
   6  a fuse: looks like a mistake 13  verify found problems
-                                 143  asked to end: the run was undone
+                                 143  asked to end: undone, or finished next time
 
 Every option of a setting is also an environment variable, GC_ and its name: --grace is GC_GRACE.
 Durations are seconds or such as 90s, 15m, 24h, 7d, 1h30m.
@@ -106,7 +106,9 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     except PrunerError as error:
         return _fail(arguments, str(error), error.exit_code, getattr(error, "__notes__", []))
     except Stopped:
-        return _fail(arguments, "asked to end: the run was undone", STOPPED, [])
+        return _fail(
+            arguments, "asked to end: what was begun is undone, or finished by the next run", STOPPED, []
+        )
 
 
 def _fail(arguments: argparse.Namespace, message: str, code: int, notes: list[str]) -> int:

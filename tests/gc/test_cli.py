@@ -313,7 +313,7 @@ def test_sigterm_while_a_run_waits_undoes_it(pruner: Pruner) -> None:
     until(lambda: not pruner.tree.revision_path("app", GONE.digest).exists(), run)
     run.send_signal(signal.SIGTERM)
     result = process.finish(run, cli.STOPPED, timeout=20)
-    assert result["error"]["message"] == "asked to end: the run was undone"
+    assert result["error"]["message"] == "asked to end: what was begun is undone, or finished by the next run"
     assert pruner.snapshot() == before
     assert process.prune_at_once()["summary"]["removable_blobs"] == 3
 
