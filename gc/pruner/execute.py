@@ -18,7 +18,7 @@ then in our hands and not lost, and goes back. Until `decide` every failure undo
 from __future__ import annotations
 
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -29,7 +29,7 @@ from pruner.errors import PrunerError
 from pruner.look import Look, Observer
 from pruner.plan import LEFTOVERS, LINKS, Removal
 from pruner.safety import SETTLE
-from pruner.tree import Leftover
+from pruner.tree import Folder, Leftover
 
 _FOLDERS_ABOVE = {"tag": 2, "index-link": 4, "revision": 1, "layer-link": 1, "blob": 2, "temporary": 1}
 """How many folders above a removed file exist for its sake."""
@@ -81,14 +81,16 @@ class _Run:
         self.done = Execution()
         self.id = uuid.uuid4().hex[:8]
         self.held: dict[str, Removal] = {}
+        self.emptied: dict[str, float] = {}
+        self.batch = ""
         self.expired = {removal.path: removal for removal in first.plan.of("trash")}
 
     def go(self) -> Execution:
         plan = self.first.plan
         last = self.first
         with state.write_errors(self.storage):
-            with self._phase("recover blobs"):
-                self._restore_wanted(self.first, trash.listing(self.storage))
+            with self._phase("recover from the trash"):
+                self._recover()
             with self._phase("remove leftovers"):
                 for removal in plan.of(*LEFTOVERS):
                     if removal.leftover is not None and self._remove_leftover(removal.leftover):
@@ -114,9 +116,12 @@ class _Run:
             self._undo(error)
             raise
         second_paths = {removal.path for removal in second.plan.removals}
+        touched = self._touched(second)
         with self._phase("quarantine"):
             quarantined = tuple(
-                blob for blob in blobs if blob.path in second_paths and self._quarantine(blob)
+                blob
+                for blob in blobs
+                if blob.path in second_paths and blob.digest not in touched and self._quarantine(blob)
             )
             self.caches.forget(tuple(self.held.values()), quarantined)
         with self._phase("settle"):
@@ -125,11 +130,12 @@ class _Run:
         with self._phase("third look"):
             third = self.observer.look(tuple(self.held.values()))
             self._put_back_wanted(third)
-            self._restore_wanted(third, list(trash.blobs_of(self.storage, trash.CURRENT)))
+            quarantine = list(trash.blobs_of(self.storage, trash.CURRENT))
+            self._restore(quarantine, third.marks.blobs | self._touched(third))
         kept = {trashed.digest for trashed in trash.blobs_of(self.storage, trash.CURRENT)}
         self.done.removed.extend(self.held.values())
         self.done.removed.extend(blob for blob in quarantined if blob.digest in kept)
-        state.finish(self.storage, self.observer.time.now(), self.id)
+        self.batch = state.finish(self.storage, self.observer.time.now(), self.id)
         return third
 
     def _until_decided(self, links: tuple[Removal, ...], blobs: tuple[Removal, ...]) -> Look:
@@ -161,13 +167,16 @@ class _Run:
         self.held[place] = removal
         if not self._is_unchanged(place, removal):
             self._put_back(place, removal)
+        elif removal.kind == "revision":
+            folder = removal.path.rpartition("/")[0]
+            self.emptied[folder] = self.storage.stat(folder).mtime
 
     def _is_unchanged(self, place: str, removal: Removal) -> bool:
         return removal.link is not None and self.storage.stat(place).mtime == removal.link.mtime
 
     def _put_back(self, place: str, removal: Removal) -> None:
         link = trash.HeldLink(place, removal.path, removal.digest, 0.0)
-        if trash.restore_link(self.storage, link):
+        if trash.restore_link(self.storage, link, of_run=True):
             self.done.put_back += 1
         del self.held[place]
 
@@ -193,9 +202,40 @@ class _Run:
             return False
         return True
 
-    def _restore_wanted(self, look: Look, trashed: list[trash.Trashed]) -> None:
+    def _touched(self, look: Look) -> set[str]:
+        """Manifests that a client pushed and deleted again since the links were held.
+
+        A registry with a cache in memory still knows them and would not store their bytes when they come once
+        more. All that is left of them in the tree is that their folder has changed.
+        """
+        known = {folder.path: folder.mtime for folder in _empty_folders(self.first)} | self.emptied
+        return {
+            digest
+            for folder in _empty_folders(look)
+            if known.get(folder.path) != folder.mtime
+            and (digest := layout.revision_of_folder(folder.path)) is not None
+        }
+
+    def _recover(self) -> None:
+        """Take back from the trash what the first look misses: a killed run may not have lived to do it."""
+        self._restore(trash.listing(self.storage), self.first.marks.blobs)
+        missing: set[str] = set()
+        for name, marks in self.first.marks.repositories.items():
+            repository = self.first.tree.repositories[name]
+            layers, revisions = marks.needed_layers, marks.revisions
+            path = repository.path
+            missing.update(layout.layer_link(path, digest) for digest in layers - repository.layers.keys())
+            missing.update(
+                layout.revision_link(path, digest) for digest in revisions - repository.revisions.keys()
+            )
+        for batch in trash.batches(self.storage) if missing else ():
+            for link in trash.held_links(self.storage, batch)[0]:
+                if link.path in missing and trash.restore_link(self.storage, link):
+                    self.done.put_back += 1
+
+    def _restore(self, trashed: list[trash.Trashed], wanted: set[str]) -> None:
         for blob in trashed:
-            if blob.digest in look.marks.blobs:
+            if blob.digest in wanted:
                 if trash.restore_blob(self.storage, blob):
                     self.done.restored += 1
                 else:
@@ -236,8 +276,11 @@ class _Run:
         self.observer.time.check()
         for batch in trash.batches(self.storage):
             blobs = list(trash.blobs_of(self.storage, batch))
-            if now - trash.since_of(batch) >= self.observer.settings.trash:
-                self._restore_wanted(last, blobs)
+            since = trash.since_of(batch)
+            # What a killed run left may be linked by a request that it did not live to wait for.
+            settled = batch == self.batch or last.rules.now - since >= min(self.observer.grace, SETTLE)
+            if settled and now - since >= self.observer.settings.trash:
+                self._restore(blobs, last.marks.blobs)
                 gone = list(trash.blobs_of(self.storage, batch))
                 trash.purge_batch(self.storage, batch)
             else:
@@ -291,13 +334,9 @@ class _Run:
         return self.storage.remove_folder(path)
 
     def _remove_empty_above(self, path: str) -> None:
-        """Remove the folders above that are empty now: of a tag, or between a repository and the root."""
+        """Remove the folders above that are empty now: of a tag, of blobs, or of no repository."""
         parent = path.rpartition("/")[0]
-        while parent.startswith(f"{layout.REPOSITORIES}/"):
-            if "/_" in parent and "/_manifests/tags/" not in parent:
-                return
-            if not self.storage.remove_folder(parent):
-                return
+        while layout.is_made_for_what_is_below(parent) and self.storage.remove_folder(parent):
             parent = parent.rpartition("/")[0]
 
     @contextmanager
@@ -309,3 +348,7 @@ class _Run:
         finally:
             taken = self.observer.time.clock.monotonic() - start
             self.done.phases[name] = round(self.done.phases.get(name, 0.0) + taken, 3)
+
+
+def _empty_folders(look: Look) -> Iterator[Folder]:
+    return (folder for repository in look.tree.repositories.values() for folder in repository.empty_folders)

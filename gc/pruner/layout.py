@@ -49,6 +49,28 @@ def blob_data(digest: str) -> str:
     return f"{BLOBS}/{algorithm}/{name[:2]}/{name}/data"
 
 
+def tag_folder(path: str) -> str | None:
+    """The folder of the tag that a link belongs to; None for the links of layers and revisions."""
+    tags, separator, below = path.partition("/_manifests/tags/")
+    return f"{tags}{separator}{below.partition('/')[0]}" if separator else None
+
+
+def layer_link(repository: str, digest: str) -> str:
+    """Where the link of a layer lies in the folder `repository`."""
+    return f"{repository}/_layers/{digest.replace(':', '/')}/link"
+
+
+def revision_link(repository: str, digest: str) -> str:
+    """Where the link of a manifest lies in the folder `repository`."""
+    return f"{repository}/_manifests/revisions/{digest.replace(':', '/')}/link"
+
+
+def revision_of_folder(path: str) -> str | None:
+    """The digest of the manifest whose link lies in the folder `path`; None for other folders."""
+    above, algorithm, name = path.rsplit("/", 2)
+    return digest_of(algorithm, name) if above.endswith("/_manifests/revisions") else None
+
+
 def referrer_subject(tag: str) -> tuple[str, str] | None:
     """The algorithm and the start of the hex of the subject that a tag is named after; None for other tags.
 
@@ -62,3 +84,11 @@ def referrer_subject(tag: str) -> tuple[str, str] | None:
 def is_temporary(name: str) -> bool:
     """Whether a file is one that the registry writes before it renames it into place (v3.1 and later)."""
     return _TEMPORARY.fullmatch(name) is not None
+
+
+def is_made_for_what_is_below(folder: str) -> bool:
+    """Whether a folder is needed no more once it is empty, unlike those that a repository always has."""
+    if folder.startswith(f"{REPOSITORIES}/"):
+        return "/_" not in folder or "/_manifests/tags/" in folder
+    below = folder.removeprefix(f"{BLOBS}/")
+    return below != folder and "/" in below

@@ -61,7 +61,7 @@ class Observer:
         if held is None:
             held = ()
         else:
-            rules = replace(rules, only=frozenset(removal.path for removal in held))
+            rules = replace(rules, only=frozenset((r.path, r.link.mtime) for r in held if r.link is not None))
         tree = with_held(scan(self.storage, self.time.clock, self.progress), held)
         roots = find_roots(tree, rules)
         self.progress("mark", 0)

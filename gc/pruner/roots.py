@@ -17,8 +17,9 @@ YOUNG = "younger than the grace"
 class Rules:
     """What may go, and when; times are seconds. `now` is the storage's time of this look.
 
-    `only`, when set, are the paths of the only links that may go: a later look of a run must take every link
-    that the run did not take away for one that clients can reach, so it stays and keeps what it leads to.
+    `only`, when set, are path and mtime of the only links that may go: a later look of a run must take every
+    link that the run did not take away, or that was written again since, for one that clients can reach, so
+    it stays and keeps what it leads to.
     `running_tags` are (repository, tag) and `running_digests` digests that the cluster runs or names;
     `cluster_silent` is set when it was to be asked and could not be: then nothing untagged goes.
     """
@@ -32,7 +33,7 @@ class Rules:
     running_tags: frozenset[tuple[str, str]] = frozenset()
     running_digests: frozenset[str] = frozenset()
     cluster_silent: bool = False
-    only: frozenset[str] | None = None
+    only: frozenset[tuple[str, float]] | None = None
 
     def young(self, mtime: float) -> bool:
         """Whether something of that age is never touched; what lies in the future is young."""
@@ -40,7 +41,7 @@ class Rules:
 
     def stays(self, link: Link) -> bool:
         """Whether a link is not to be touched in this look."""
-        return self.young(link.mtime) or (self.only is not None and link.path not in self.only)
+        return self.young(link.mtime) or (self.only is not None and (link.path, link.mtime) not in self.only)
 
 
 TagState = Literal["kept", "dropped", "dangling"]

@@ -121,7 +121,7 @@ def finish(storage: Storage, now: float, run: str) -> str:
 def undo(storage: Storage) -> int:
     """Put back everything that an undecided run took away; how many links that were."""
     links, _ = trash.held_links(storage, trash.CURRENT)
-    count = sum(trash.restore_link(storage, link) for link in links)
+    count = sum(trash.restore_link(storage, link, of_run=True) for link in links)
     for trashed in list(trash.blobs_of(storage, trash.CURRENT)):
         trash.restore_blob(storage, trashed)
     if list_or_empty(storage, f"{trash.CURRENT}/held"):

@@ -117,12 +117,23 @@ def restore_blob(storage: Storage, trashed: Trashed) -> bool:
     return False
 
 
-def restore_link(storage: Storage, link: HeldLink) -> bool:
-    """Put a link back, unless a newer one is there; False when there was nothing to put back."""
+def restore_link(storage: Storage, link: HeldLink, *, of_run: bool = False) -> bool:
+    """Put a link back, unless a newer one is there; False when there was nothing to put back.
+
+    While a run lasts (`of_run`) the folder of a tag stays, so when it is gone a client deleted the tag, and
+    its links go with it.
+    """
     try:
         storage.stat(link.held)
     except FileNotFoundError:
         return False
+    folder = layout.tag_folder(link.path) if of_run else None
+    if folder is not None:
+        try:
+            storage.stat(folder)
+        except FileNotFoundError:
+            storage.remove(link.held)
+            return False
     storage.make_folder(link.path.rpartition("/")[0])
     if storage.put_back(link.held, link.path):
         return True

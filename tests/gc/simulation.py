@@ -57,6 +57,7 @@ class World:
     marks: list[tuple[float, frozenset[str]]] = field(default_factory=list[tuple[float, frozenset[str]]])
     pruning: bool = False
     settled: Required | None = None
+    seen_by_second_look: Required | None = None
     failures: list[Exception] = field(default_factory=list[Exception])
     acknowledged: int = 0
 
@@ -256,6 +257,13 @@ class World:
         self.ledger.expend(now)
         required = self.ledger.required(now)
         self.settled = self._both(self.settled, required) if self.settled is not None else required
+
+    def second_look_begins(self) -> None:
+        self.seen_by_second_look = self.ledger.required(self.clock.now())
+
+    def quarantine_begins(self) -> None:
+        """What the second look could see is never away again, although it was pushed during the run."""
+        self.settled = self.seen_by_second_look
 
     def run_ended(self, *, complete: bool) -> None:
         """A complete run leaves everything readable, also what was pushed while it lasted."""

@@ -220,6 +220,10 @@ class Pruning(RuleBasedStateMachine):
         def progress(phase: str, _count: int) -> None:
             if phase == "mark":
                 world.note_mark()
+            elif phase == "second look":
+                world.second_look_begins()
+            elif phase == "quarantine":
+                world.quarantine_begins()
 
         world.waiting = [self._script(operation) for operation in during]
         world.run_begins()
