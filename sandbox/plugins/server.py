@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -115,6 +116,11 @@ def serve(plugin: Plugin) -> None:
     arguments, _ = parser.parse_known_args()
     log = EngineLog()
     log.connect(arguments.engine)
+    engine = os.getppid()
     server, port = start(plugin, log)
     print(port, flush=True)
-    server.wait_for_termination()
+    # An engine that was killed ends nobody: whoever has another parent now has outlived it.
+    while server.wait_for_termination(timeout=1.0):
+        if os.getppid() != engine:
+            plugin.cancel()
+            server.stop(None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from google.protobuf import empty_pb2
+from google.protobuf import empty_pb2, struct_pb2
 from google.protobuf.message import Message
 from pulumi.runtime.proto import plugin_pb2, provider_pb2
 
@@ -90,32 +91,19 @@ class Servicer:
 
     def _check(self, request: provider_pb2.CheckRequest) -> Message:
         disabled = provider_pb2.CheckRequest.AutonamingOptions.Mode.DISABLE
-        checked = self._plugin.check(
-            Call(
-                urn=request.urn,
-                type=_type(request.urn),
-                name=_name(request.urn),
-                inputs=decode(request.news),
-                old_inputs=decode(request.olds),
-                seed=request.randomSeed,
-                proposed_name=request.autonaming.proposed_name,
-                autonaming=not (request.HasField("autonaming") and request.autonaming.mode == disabled),
-            )
+        call = replace(
+            _call(request, inputs=request.news, old_inputs=request.olds),
+            seed=request.randomSeed,
+            proposed_name=request.autonaming.proposed_name,
+            autonaming=not (request.HasField("autonaming") and request.autonaming.mode == disabled),
         )
+        checked = self._plugin.check(call)
         failures = [provider_pb2.CheckFailure(property=key, reason=why) for key, why in checked.failures]
         return provider_pb2.CheckResponse(inputs=encode(checked.inputs), failures=failures)
 
     def _diff(self, request: provider_pb2.DiffRequest) -> Message:
         found = self._plugin.diff(
-            Call(
-                urn=request.urn,
-                type=_type(request.urn),
-                name=_name(request.urn),
-                id=request.id,
-                inputs=decode(request.news),
-                old_inputs=decode(request.old_inputs),
-                state=decode(request.olds),
-            )
+            _call(request, inputs=request.news, old_inputs=request.old_inputs, state=request.olds)
         )
         detailed = {
             render(change.path): provider_pb2.PropertyDiff(kind=_KINDS[change.kind, change.replace])
@@ -131,29 +119,11 @@ class Servicer:
         )
 
     def _create(self, request: provider_pb2.CreateRequest) -> Message:
-        resource_id, state = self._plugin.create(
-            Call(
-                urn=request.urn,
-                type=_type(request.urn),
-                name=_name(request.urn),
-                inputs=decode(request.properties),
-                preview=request.preview,
-                timeout=request.timeout,
-            )
-        )
+        resource_id, state = self._plugin.create(_call(request, inputs=request.properties))
         return provider_pb2.CreateResponse(id=resource_id, properties=encode(state))
 
     def _read(self, request: provider_pb2.ReadRequest) -> Message:
-        found = self._plugin.read(
-            Call(
-                urn=request.urn,
-                type=_type(request.urn),
-                name=_name(request.urn),
-                id=request.id,
-                old_inputs=decode(request.inputs),
-                state=decode(request.properties),
-            )
-        )
+        found = self._plugin.read(_call(request, old_inputs=request.inputs, state=request.properties))
         if found is None:
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(
@@ -162,32 +132,12 @@ class Servicer:
 
     def _update(self, request: provider_pb2.UpdateRequest) -> Message:
         state = self._plugin.update(
-            Call(
-                urn=request.urn,
-                type=_type(request.urn),
-                name=_name(request.urn),
-                id=request.id,
-                inputs=decode(request.news),
-                old_inputs=decode(request.old_inputs),
-                state=decode(request.olds),
-                preview=request.preview,
-                timeout=request.timeout,
-            )
+            _call(request, inputs=request.news, old_inputs=request.old_inputs, state=request.olds)
         )
         return provider_pb2.UpdateResponse(properties=encode(state))
 
     def _delete(self, request: provider_pb2.DeleteRequest) -> Message:
-        self._plugin.delete(
-            Call(
-                urn=request.urn,
-                type=_type(request.urn),
-                name=_name(request.urn),
-                id=request.id,
-                old_inputs=decode(request.old_inputs),
-                state=decode(request.properties),
-                timeout=request.timeout,
-            )
-        )
+        self._plugin.delete(_call(request, old_inputs=request.old_inputs, state=request.properties))
         return empty_pb2.Empty()
 
     def _cancel(self, _: empty_pb2.Empty) -> Message:
@@ -195,12 +145,28 @@ class Servicer:
         return empty_pb2.Empty()
 
 
-def _type(urn: str) -> str:
-    return urn.split("::", 3)[2].rsplit("$", 1)[-1]
+_NOTHING = struct_pb2.Struct()
 
 
-def _name(urn: str) -> str:
-    return urn.split("::", 3)[3]
+def _call(
+    request: Any,
+    inputs: struct_pb2.Struct = _NOTHING,
+    old_inputs: struct_pb2.Struct = _NOTHING,
+    state: struct_pb2.Struct = _NOTHING,
+) -> Call:
+    # A URN is urn:pulumi:STACK::PROJECT::PARENT$TYPE::NAME, and the name may hold colons of its own.
+    _, _, types, name = request.urn.split("::", 3)
+    return Call(
+        urn=request.urn,
+        type=types.rsplit("$", 1)[-1],
+        name=name,
+        id=getattr(request, "id", ""),
+        preview=getattr(request, "preview", False),
+        timeout=getattr(request, "timeout", 0.0),
+        inputs=decode(inputs),
+        old_inputs=decode(old_inputs),
+        state=decode(state),
+    )
 
 
 def _some(differing: object) -> provider_pb2.DiffResponse.DiffChanges.ValueType:

@@ -210,6 +210,16 @@ def test_a_plugins_version_is_its_sdks(plugin: Plugin, package: str) -> None:
     assert plugin.version == importlib.metadata.version(package)
 
 
+def test_a_plugin_does_not_outlive_its_engine() -> None:
+    command = ["sh", "-c", '"$0" 127.0.0.1:1 & read line', BIN / "pulumi-resource-tls"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as engine:
+        assert engine.stdout is not None
+        assert int(engine.stdout.readline()) > 0
+        engine.kill()
+        # The end of the file comes when the last process that could write to it is gone.
+        assert engine.stdout.read() == b""
+
+
 @pytest.mark.parametrize("name", ["kubernetes", "tls"])
 def test_the_launcher_serves(name: str) -> None:
     launcher = BIN / f"pulumi-resource-{name}"
