@@ -3,6 +3,7 @@
     remove abandoned uploads and leftovers
     journal, then hold every link: rename it away, so that clients get 404 and upload again
     flush what caches descriptors
+    look at once for what was acknowledged just before, and put back what it needs
     wait the grace
     look again: put back what something new needs
     decide (journalled): from here on the run is finished, not undone
@@ -23,16 +24,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pruner import layout, state, trash
+from pruner import layout, state, tidy, trash
 from pruner.durations import format_duration
 from pruner.errors import PrunerError
 from pruner.look import Look, Observer
 from pruner.plan import LEFTOVERS, LINKS, Removal
 from pruner.safety import SETTLE
-from pruner.tree import Folder, Leftover
-
-_FOLDERS_ABOVE = {"tag": 2, "index-link": 4, "revision": 1, "layer-link": 1, "blob": 2, "temporary": 1}
-"""How many folders above a removed file exist for its sake."""
+from pruner.tree import Folder
 
 
 class Caches(Protocol):
@@ -93,7 +91,7 @@ class _Run:
                 self._recover()
             with self._phase("remove leftovers"):
                 for removal in plan.of(*LEFTOVERS):
-                    if removal.leftover is not None and self._remove_leftover(removal.leftover):
+                    if removal.leftover is not None and tidy.remove_leftover(self.storage, removal.leftover):
                         self.done.removed.append(removal)
             links, blobs = plan.of(*LINKS), plan.of("blob")
             if links or blobs:
@@ -101,7 +99,8 @@ class _Run:
             with self._phase("purge"):
                 self._purge(last)
             with self._phase("remove folders"):
-                self._remove_folders()
+                gone = tidy.remove_folders(self.storage, self.done.removed, plan)
+                self.done.removed.extend(gone)
             state.reserve(self.storage)
         order = {removal: number for number, removal in enumerate(plan.removals)}
         self.done.removed.sort(key=order.__getitem__)
@@ -147,6 +146,9 @@ class _Run:
             note = self.caches.flush(tuple(self.held.values()), blobs)
             if note:
                 self.done.notes.append(note)
+        with self._phase("look at what came meanwhile"):
+            # An image acknowledged just before the hold must not stay unreadable for the whole grace.
+            self._put_back_wanted(self.observer.look(tuple(self.held.values())))
         with self._phase("wait the grace"):
             self.observer.progress(f"wait the grace, {format_duration(self.observer.grace)}", 0)
             self.observer.time.clock.sleep(self.observer.grace)
@@ -252,23 +254,7 @@ class _Run:
         except (OSError, PrunerError) as second:
             error.add_note(f"putting back what was held failed too ({second}); the next run does it")
 
-    # -- leftovers, trash, folders
-
-    def _remove_leftover(self, leftover: Leftover) -> bool:
-        """Remove what was left behind, unless somebody came back to it; folders only when they are empty."""
-        for path in leftover.files:
-            try:
-                if self.storage.stat(path).mtime > leftover.mtime:
-                    return False
-            except FileNotFoundError:
-                continue
-        for path in leftover.files:
-            try:
-                self.storage.remove(path)
-            except FileNotFoundError:
-                continue
-        removed = [self.storage.remove_folder(path) for path in leftover.folders]
-        return all(removed)
+    # -- trash
 
     def _purge(self, last: Look) -> None:
         """Destroy what was in the trash for long enough, unless the last look wants it back."""
@@ -299,45 +285,6 @@ class _Run:
         except FileNotFoundError:
             return False
         return True
-
-    def _remove_folders(self) -> None:
-        """Folders of what was removed, upwards while they are empty, then those that were empty before."""
-        for removal in self.done.removed:
-            folder = removal.path
-            for _ in range(_FOLDERS_ABOVE.get(removal.kind, 0)):
-                folder = folder.rpartition("/")[0]
-                if not self.storage.remove_folder(folder):
-                    break
-        for removal in self.first.plan.of("folder"):
-            if self._remove_empty(removal.path):
-                self.done.removed.append(removal)
-                self._remove_empty_above(removal.path)
-        for removal in self.first.plan.of("repository"):
-            parts = state.list_or_empty(self.storage, removal.path)
-            for name in parts:
-                if name.startswith("_"):
-                    self._remove_empty(f"{removal.path}/{name}")
-            left = state.list_or_empty(self.storage, removal.path)
-            if not any(name.startswith("_") for name in left):
-                self.done.removed.append(removal)
-                self.storage.remove_folder(removal.path)  # stays when another repository lies below it
-                self._remove_empty_above(removal.path)
-
-    def _remove_empty(self, path: str) -> bool:
-        try:
-            entries = self.storage.list(path)
-        except FileNotFoundError:
-            return False
-        for entry in entries:
-            if entry.kind == "folder":
-                self._remove_empty(f"{path}/{entry.name}")
-        return self.storage.remove_folder(path)
-
-    def _remove_empty_above(self, path: str) -> None:
-        """Remove the folders above that are empty now: of a tag, of blobs, or of no repository."""
-        parent = path.rpartition("/")[0]
-        while layout.is_made_for_what_is_below(parent) and self.storage.remove_folder(parent):
-            parent = parent.rpartition("/")[0]
 
     @contextmanager
     def _phase(self, name: str) -> Generator[None]:

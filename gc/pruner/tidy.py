@@ -1,0 +1,86 @@
+"""What a run clears away beside links and blobs: leftovers of the registry's, and folders that are empty.
+
+Nothing here can be undone, and nothing needs to be: no client can reach it, and a folder goes only when the
+operating system finds it empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pruner import layout, state
+from pruner.plan import Kind, Plan, Removal
+from pruner.storage import Storage
+from pruner.tree import Leftover
+
+_FOLDERS_ABOVE: dict[Kind, int] = {
+    "tag": 2,
+    "index-link": 4,
+    "revision": 1,
+    "layer-link": 1,
+    "blob": 2,
+    "temporary": 1,
+}
+"""How many folders above a removed file exist for its sake."""
+
+
+def remove_leftover(storage: Storage, leftover: Leftover) -> bool:
+    """Remove what was left behind; False when somebody came back to it. Raises OSError."""
+    for path in leftover.files:
+        try:
+            if storage.stat(path).mtime > leftover.mtime:
+                return False
+        except FileNotFoundError:
+            continue
+    for path in leftover.files:
+        try:
+            storage.remove(path)
+        except FileNotFoundError:
+            continue
+    removed = [storage.remove_folder(path) for path in leftover.folders]
+    return all(removed)
+
+
+def remove_folders(storage: Storage, removed: Iterable[Removal], plan: Plan) -> list[Removal]:
+    """Remove the folders of what was `removed`, upwards while they are empty, then those the plan names.
+
+    Returns the removals of the plan that were carried out. Raises OSError.
+    """
+    for removal in removed:
+        folder = removal.path
+        for _ in range(_FOLDERS_ABOVE.get(removal.kind, 0)):
+            folder = folder.rpartition("/")[0]
+            if not storage.remove_folder(folder):
+                break
+    done: list[Removal] = []
+    for removal in plan.of("folder"):
+        if _remove_empty(storage, removal.path):
+            done.append(removal)
+            _remove_empty_above(storage, removal.path)
+    for removal in plan.of("repository"):
+        for name in state.list_or_empty(storage, removal.path):
+            if name.startswith("_"):
+                _remove_empty(storage, f"{removal.path}/{name}")
+        if not any(name.startswith("_") for name in state.list_or_empty(storage, removal.path)):
+            done.append(removal)
+            storage.remove_folder(removal.path)  # stays when another repository lies below it
+            _remove_empty_above(storage, removal.path)
+    return done
+
+
+def _remove_empty(storage: Storage, path: str) -> bool:
+    try:
+        entries = storage.list(path)
+    except FileNotFoundError:
+        return False
+    for entry in entries:
+        if entry.kind == "folder":
+            _remove_empty(storage, f"{path}/{entry.name}")
+    return storage.remove_folder(path)
+
+
+def _remove_empty_above(storage: Storage, path: str) -> None:
+    """Remove the folders above that are empty now: of a tag, of blobs, or of no repository."""
+    parent = path.rpartition("/")[0]
+    while layout.is_made_for_what_is_below(parent) and storage.remove_folder(parent):
+        parent = parent.rpartition("/")[0]
