@@ -121,7 +121,7 @@ def _left_by_tags(look: Look, digest: str) -> Iterator[float]:
 def _is_referenced(look: Look, digest: str) -> bool:
     return any(
         digest in marks.needed_layers
-        or marks.whole is not None
+        or (marks.whole is not None and digest in marks.revisions | marks.layers)
         or digest in set(look.roots[name].tags.values())
         for name, marks in look.marks.repositories.items()
     )
