@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from pruner import config as registry_config
 from pruner import layout, loop, readonly, safety, state, trash
 from pruner import run as pruning
-from pruner.clock import RunTime, SystemClock
+from pruner.clock import RunTime, Stopped, SystemClock
 from pruner.cluster import KubernetesApi, RunningImages, running_images
 from pruner.console import log, progress, say
 from pruner.errors import ConfigError, PrunerError, ReadError
@@ -118,6 +118,10 @@ def serve_forever(arguments: argparse.Namespace, environ: Mapping[str, str], clo
     def run() -> int:
         with subprocess.Popen([sys.executable, *words], start_new_session=True) as process:
             child[:] = [process]
+            try:
+                clock.sleep(0)
+            except Stopped:
+                process.send_signal(signal.SIGTERM)  # we were asked when there was no child to tell yet
             code = process.wait()
             child.clear()
         clock.sleep(0)

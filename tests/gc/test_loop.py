@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
+from pruner.cli import STOPPED, main
 from pruner.clock import Stopped
+from pruner.console import log
 from pruner.errors import Busy, ReadError, Refused, RegistryError
 from pruner.loop import RETRY, serve
 from pruner.settings import Settings
+from tests.gc.inprocess import Pruner
 from tests.gc.storagedoubles import FakeClock
 
 WEEK = 7 * 86400.0
@@ -115,3 +123,40 @@ def test_a_clock_that_jumped_back_or_a_little_makes_no_difference() -> None:
         loop.clock.while_asleep = lambda _seconds, jump=jump, loop=loop: loop.clock.jump(jump)
         loop.go([0, 0])
         assert loop.began == [120, 120 + WEEK]
+
+
+class Newborn:
+    """A run's process that is asked to end, like its parent, before the parent knows of it."""
+
+    ended = False
+
+    def __init__(self, _command: list[str], **_options: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def __enter__(self) -> Newborn:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def send_signal(self, number: int) -> None:
+        Newborn.ended = number == signal.SIGTERM
+
+    def wait(self) -> int:
+        assert Newborn.ended, "nobody told the run to end, and the pod would be killed"
+        return STOPPED
+
+
+def test_being_asked_to_end_just_when_a_run_starts_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["serve", "--config", str(Pruner(tmp_path).config), "--initial-delay", "0"]
+    monkeypatch.setattr(subprocess, "Popen", Newborn)
+    monkeypatch.setattr(sys, "orig_argv", ["python", *words])
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = list(log.handlers)
+    try:
+        assert main(words, {}) == 0
+    finally:
+        log.handlers[:] = handlers
+        for number, handler in before.items():
+            signal.signal(number, handler)
