@@ -106,11 +106,46 @@ def test_clients_cannot_reach_what_will_go_while_a_run_waits(pruner: Pruner) -> 
 
 
 def test_a_push_of_old_layers_while_a_run_waits_keeps_them(pruner: Pruner) -> None:
-    while_asleep(pruner, GRACE, lambda: link_again(pruner))
+    there: list[bool] = []
+
+    def asleep(seconds: float) -> None:
+        if seconds == GRACE:
+            link_again(pruner)
+        elif seconds == SETTLE:
+            there.append(pruner.has_blob(LAYER))
+
+    pruner.clock.while_asleep = asleep
     report = pruner.run()
     assert pruner.has_blob(LAYER)
+    assert there == [True], "what is linked before the second look never leaves its place"
+    assert report.facts["restored_blobs"] == 0
     assert LAYER not in {removal.digest for removal in report.removals if removal.kind == "blob"}
     assert not pruner.has_blob(GONE.digest)
+
+
+def test_an_image_acknowledged_between_the_mark_and_the_hold_does_not_wait_for_the_grace(
+    pruner: Pruner,
+) -> None:
+    pushed = image([BASE, layer("gone")], "pushed at the last moment")
+    readable: list[bool] = []
+
+    def before(operation: str, _path: str) -> None:
+        if operation == "rename" and not pruner.has_blob(pushed.digest):
+            config = pruner.tree.layer("app", pushed.blobs[-1])  # its layers were found in their places
+            digest = pruner.tree.manifest("app", pushed.content, "latest")
+            tree = pruner.tree
+            for path in (
+                tree.layer_path("app", config),
+                tree.revision_path("app", digest),
+                tree.tag_path("app", "latest"),
+            ):
+                fresh(pruner, path)
+
+    pruner.storage.before = before
+    while_asleep(pruner, GRACE, lambda: readable.append(pruner.tree.layer_path("app", LAYER).exists()))
+    pruner.run()
+    assert readable == [True]
+    assert pruner.verify().problems == ()
 
 
 def test_an_index_pushed_while_a_run_waits_gets_its_children_back(pruner: Pruner) -> None:
@@ -126,6 +161,7 @@ def test_an_index_pushed_while_a_run_waits_gets_its_children_back(pruner: Pruner
         assert all(pruner.tree.layer_path("app", digest_of(blob)).exists() for blob in each.blobs)
     assert pruner.verify().problems == ()
     assert report.facts["put_back_links"] >= 5
+    assert report.facts["restored_blobs"] == 0
     assert not pruner.has_blob(GONE.digest)
 
 
