@@ -9,10 +9,11 @@ import pytest
 
 from pruner.report import Report
 from pruner.retention import Policy
+from pruner.safety import SETTLE
 from pruner.settings import Settings
 from tests.gc.fakeclock import SteppedClock
-from tests.gc.images import Image, artifact, digest_of, image, layer
-from tests.gc.memorystorage import MemoryStorage
+from tests.gc.images import Image, artifact, digest_of, image, index, layer
+from tests.gc.memorystorage import File, MemoryStorage
 from tests.gc.modelpruner import ModelPruner, forget
 from tests.gc.modelregistry import (
     BASE,
@@ -106,6 +107,107 @@ class Scene:
         paths += [layer_link(repository, digest_of(blob)) for blob in image.blobs]
         paths += [data(digest_of(blob)) for blob in image.blobs]
         return all(self.storage.exists(path) for path in paths)
+
+
+def test_the_marks_are_a_grace_apart() -> None:
+    scene = Scene()
+    push(scene.registry, REPOSITORY, simple("gone"))
+    scene.old()
+    marks: list[float] = []
+
+    def progress(phase: str, _count: int) -> None:
+        if phase == "mark" and scene.clock.now() not in marks:
+            marks.append(scene.clock.now())
+
+    scene.pruner.run(progress=progress)
+    first, second, third = marks
+    assert second - first >= GRACE
+    assert third - second >= SETTLE
+
+
+def test_what_a_push_has_sent_so_far_is_left_alone() -> None:
+    """Its layers and child manifests are referenced by nothing yet."""
+    scene = Scene(replace(SETTINGS, untagged_after=0))
+    child = simple("child")
+    parent = index([child])
+    other = simple("other")
+    push(scene.registry, REPOSITORY, child)
+    for blob in other.blobs:
+        upload = do(scene.registry.start_upload(REPOSITORY))
+        do(scene.registry.send(upload, blob))
+        do(scene.registry.commit_upload(REPOSITORY, upload, digest_of(blob)))
+
+    def go_on() -> None:
+        do(scene.registry.put_manifest(REPOSITORY, parent, "parent"))
+        do(scene.registry.put_manifest(REPOSITORY, other, "other"))
+
+    scene.clock.advance(10)
+    scene.asleep = [go_on]
+    push(scene.registry, "gone", simple("gone"))  # gives the run something to hold
+    for path, node in scene.storage.walk(f"{BASE}/repositories/gone"):
+        node.mtime -= 30 * DAY
+        assert path
+    scene.run()
+    assert scene.readable(child)
+    assert scene.readable(other)
+
+
+def test_what_the_second_look_sees_is_never_quarantined() -> None:
+    scene = Scene()
+    gone, again = simple("gone"), simple("again")
+    push(scene.registry, REPOSITORY, gone)
+    push(scene.registry, REPOSITORY, again)
+    scene.old()
+    settling: list[bool] = []
+    scene.asleep = [
+        lambda: push(scene.registry, REPOSITORY, again, "again"),
+        lambda: settling.append(scene.readable(again)),
+    ]
+    scene.run()
+    assert settling == [True]
+    assert not scene.storage.exists(data(gone.digest))
+
+
+def test_a_link_written_after_the_second_look_brings_its_blob_back() -> None:
+    """The registry found the blob where it was, the blob was quarantined, and then came the link."""
+    scene = Scene()
+    gone = simple("gone")
+    push(scene.registry, REPOSITORY, gone)
+    scene.old()
+    blob = digest_of(gone.blobs[0])
+    upload = do(scene.registry.start_upload(REPOSITORY))
+    do(scene.registry.send(upload, gone.blobs[0]))
+    commit = scene.registry.commit_upload(REPOSITORY, upload, blob)
+    scene.asleep = [lambda: [next(commit) for _ in range(3)], lambda: do(commit)]
+    scene.run()
+    assert scene.storage.exists(layer_link(REPOSITORY, blob))
+    assert scene.storage.exists(data(blob))
+
+
+def test_what_is_written_into_a_link_that_is_held_goes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 2.8 opened the link before it was renamed, and truncates and writes it afterwards."""
+    scene = Scene(atomic=False)
+    gone = simple("gone")
+    push(scene.registry, REPOSITORY, gone)
+    scene.old()
+    link = revision_link(REPOSITORY, gone.digest)
+    put = scene.registry.put_manifest(REPOSITORY, gone, None)
+
+    opened: list[str] = []
+    open_file = scene.storage.open
+
+    def noted(path: str) -> File:
+        opened.append(path)
+        return open_file(path)
+
+    def open_the_link() -> None:
+        monkeypatch.setattr(scene.storage, "open", noted)
+        while link not in opened:
+            next(put)
+
+    scene.asleep = [lambda: do(put)]
+    scene.run(lambda operation, path: operation == "rename" and path == link, open_the_link)
+    assert scene.readable(gone)
 
 
 def test_a_referrer_comes_back_when_its_subject_is_pushed_again_during_the_wait() -> None:
