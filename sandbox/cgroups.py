@@ -12,20 +12,35 @@ ROOT = Path("/sys/fs/cgroup")
 
 
 def make_cgroup(place: Place) -> None:
-    """Create the node's control group in the one unified hierarchy, or in each of the older ones."""
-    if (ROOT / "cgroup.controllers").exists():
-        controllers = (ROOT / "cgroup.controllers").read_text().split()
-        wanted = " ".join(f"+{name}" for name in controllers)
-        (ROOT / "cgroup.subtree_control").write_text(wanted)
-        group = ROOT / place.cgroup
-        group.mkdir(exist_ok=True)
-        (group / "cgroup.subtree_control").write_text(wanted)
-        return
+    """Create the node's control group in the one unified hierarchy, or in each of the older ones.
+
+    Raises SandboxError where control groups are not this machine's to make, as in most containers.
+    """
+    try:
+        if (ROOT / "cgroup.controllers").exists():
+            _make_unified(ROOT / place.cgroup)
+        else:
+            _make_in_each(place.cgroup)
+    except OSError as error:
+        raise SandboxError(
+            f"no control group can be made at {ROOT} ({error.strerror}): run this on a machine, or in a"
+            " privileged container that shares the host's control groups"
+        ) from error
+
+
+def _make_unified(group: Path) -> None:
+    wanted = " ".join(f"+{name}" for name in (ROOT / "cgroup.controllers").read_text().split())
+    (ROOT / "cgroup.subtree_control").write_text(wanted)
+    group.mkdir(exist_ok=True)
+    (group / "cgroup.subtree_control").write_text(wanted)
+
+
+def _make_in_each(name: str) -> None:
     hierarchies = _hierarchies()
     if not hierarchies:
         raise SandboxError(f"no control groups are mounted at {ROOT}: mount cgroup2 there")
     for hierarchy in hierarchies:
-        group = hierarchy / place.cgroup
+        group = hierarchy / name
         group.mkdir(exist_ok=True)
         # A cpuset starts empty and takes no process until it has its parent's CPUs and memory nodes.
         for setting in ("cpuset.cpus", "cpuset.mems"):
