@@ -9,36 +9,16 @@ from pathlib import Path
 import pytest
 
 from pruner.errors import PrunerError, ReadError, WriteError
-from tests.gc.images import Image, digest_of, image, layer
+from tests.gc.images import digest_of, layer
 from tests.gc.inprocess import Pruner, kinds
 from tests.gc.storagedoubles import failing, nothing, read_only
 from tests.gc.treebuilder import TREE, snapshot
-
-BASE = layer("base")
-KEPT = image([BASE, layer("kept")], "kept")
-GONE = image([BASE, layer("gone")], "gone")
+from tests.gc.twoimages import KEPT, blobs_of, fill, is_pruned
 
 
 @pytest.fixture
 def pruner(tmp_path: Path) -> Pruner:
     return Pruner(tmp_path)
-
-
-def blobs_of(*images: Image) -> set[str]:
-    return {each.digest for whole in images for each in whole.family()} | {
-        digest_of(blob) for whole in images for each in whole.family() for blob in each.blobs
-    }
-
-
-def fill(pruner: Pruner, repository: str = "app") -> None:
-    """An image that stays and one that goes, both old."""
-    pruner.tree.push(repository, KEPT, "kept")
-    pruner.tree.push(repository, GONE)
-    pruner.old()
-
-
-def is_pruned(pruner: Pruner) -> bool:
-    return blobs_of(KEPT) <= pruner.blobs() and not pruner.has_blob(GONE.digest)
 
 
 ERRORS = [errno.EIO, errno.EACCES, errno.ESTALE]

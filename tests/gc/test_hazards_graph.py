@@ -30,8 +30,7 @@ from tests.gc.inprocess import AT_ONCE, Pruner, kinds
 from tests.gc.realregistry import RealRegistry
 from tests.gc.registryclient import RegistryClient
 from tests.gc.treebuilder import write
-
-BASE = layer("base")
+from tests.gc.twoimages import BASE, blobs_of
 
 
 @pytest.fixture
@@ -49,14 +48,6 @@ def beside(registry: RealRegistry) -> Pruner:
 def pruner(tmp_path: Path) -> Pruner:
     """A pruner of a tree written by hand."""
     return Pruner(tmp_path)
-
-
-def everything_in(*images: Image) -> set[str]:
-    """The digests of every manifest and blob of the images."""
-    manifests = [each for whole in images for each in whole.family()]
-    return {each.digest for each in manifests} | {
-        digest_of(blob) for each in manifests for blob in each.blobs
-    }
 
 
 def simple(name: str) -> Image:
@@ -79,7 +70,7 @@ def test_hazard_01_untagged_children_of_a_tagged_index(client: RegistryClient, b
     client.push("app", kept, "latest")
     prune(beside)
     client.check("app", "latest", kept)
-    assert beside.blobs() == everything_in(kept)
+    assert beside.blobs() == blobs_of(kept)
 
 
 def test_hazard_02_a_child_that_only_another_repository_has_a_revision_of(pruner: Pruner) -> None:
@@ -92,10 +83,10 @@ def test_hazard_02_a_child_that_only_another_repository_has_a_revision_of(pruner
     prune(pruner)
     assert tree.revision_path("b", child.digest).exists()
     assert all(tree.layer_path("b", digest_of(blob)).exists() for blob in child.blobs)
-    assert pruner.blobs() == everything_in(listing)
+    assert pruner.blobs() == blobs_of(listing)
     tree.link_tag("a", "latest", tree.push("a", simple("newer")))
     prune(pruner)
-    assert pruner.blobs() == everything_in(simple("newer"))
+    assert pruner.blobs() == blobs_of(simple("newer"))
 
 
 def cache_index(*layers: bytes) -> Image:
@@ -126,7 +117,7 @@ def test_hazard_03_a_buildkit_cache_lists_layers_as_manifests(
     client.push("app", simple("beside it"), "latest")
     prune(beside)
     client.check("app", "buildcache", new)
-    assert beside.blobs() == everything_in(new, simple("beside it"))
+    assert beside.blobs() == blobs_of(new, simple("beside it"))
     read = {path for operation, path in beside.storage.calls if operation == "read"}
     assert not any(digest_of(BASE).partition(":")[2] in path and "/blobs/" in path for path in read), (
         "a layer of gigabytes is not to be read as if it were a manifest"
@@ -141,7 +132,7 @@ def test_hazard_04_a_sparse_index(pruner: Pruner) -> None:
     tree.manifest("app", listing.content, "latest")
     tree.push("app", simple("gone"))
     prune(pruner)
-    assert pruner.blobs() == everything_in(listing) - everything_in(elsewhere) | {digest_of(BASE)}
+    assert pruner.blobs() == blobs_of(listing) - blobs_of(elsewhere) | {digest_of(BASE)}
     found = pruner.verify()
     assert (found.problems, found.sparse) == ((), 1)
 
@@ -195,12 +186,12 @@ def test_hazard_06_manifests_of_no_or_unknown_media_type(pruner: Pruner) -> None
     tree.push("app", sbom, "sbom")
     known = simple("known and untagged")
     tree.push("app", known)
-    survivors = pruner.blobs() - everything_in(known)
+    survivors = pruner.blobs() - blobs_of(known)
     links = {path for path in pruner.links() if known.digest.partition(":")[2] not in path}
     prune(pruner)
     assert pruner.blobs() == survivors
     assert pruner.links() == {
-        path for path in links if not any(d.partition(":")[2] in path for d in everything_in(known))
+        path for path in links if not any(d.partition(":")[2] in path for d in blobs_of(known))
     }
 
 
@@ -216,10 +207,10 @@ def test_hazard_07_referrers_live_and_die_with_their_subject(client: RegistryCli
         for referrer in families[name][1:]:
             client.push("app", referrer)
     prune(beside)
-    assert beside.blobs() == everything_in(*families["kept"], *families["gone"])
+    assert beside.blobs() == blobs_of(*families["kept"], *families["gone"])
     client.delete_manifest("app", families["gone"][0].digest)
     prune(beside)
-    assert beside.blobs() == everything_in(*families["kept"])
+    assert beside.blobs() == blobs_of(*families["kept"])
     for each in families["kept"]:
         client.check("app", each.digest, each)
 
@@ -243,7 +234,7 @@ def test_hazard_08_tags_that_are_named_after_a_subject(pruner: Pruner, algorithm
             followers = {fallback_tag(digest): index([referrer])}
         for tag, each in followers.items():
             tree.push("app", each, tag)
-        digests = {digest, *(digest_of(blob) for blob in subject.blobs), *everything_in(*followers.values())}
+        digests = {digest, *(digest_of(blob) for blob in subject.blobs), *blobs_of(*followers.values())}
         return {*followers, *tags}, digests
 
     kept_tags, kept = family("kept", "v1")
@@ -254,7 +245,7 @@ def test_hazard_08_tags_that_are_named_after_a_subject(pruner: Pruner, algorithm
     tree.push("app", orphan, never_here)
     tree.push("app", orphan, lookalike)
     prune(pruner)
-    assert pruner.blobs() == kept | everything_in(orphan)
+    assert pruner.blobs() == kept | blobs_of(orphan)
     assert set((tree.repository("app") / "_manifests/tags").iterdir()) == {
         tree.repository("app") / "_manifests/tags" / tag for tag in (*kept_tags, never_here, lookalike)
     }
@@ -266,7 +257,7 @@ def test_hazard_09_attestations_in_an_index(client: RegistryClient, beside: Prun
     client.push("app", kept, "latest")
     prune(beside)
     client.check("app", "latest", kept)
-    assert beside.blobs() == everything_in(kept)
+    assert beside.blobs() == blobs_of(kept)
 
 
 def test_hazard_10_foreign_layers(pruner: Pruner) -> None:
@@ -296,7 +287,7 @@ def test_hazard_11_a_manifest_here_is_a_layer_there(client: RegistryClient, besi
     client.push("other", wrapped, "latest")
     prune(beside)
     client.check("other", "latest", wrapped)
-    assert beside.blobs() == everything_in(wrapped, simple("stays"))
+    assert beside.blobs() == blobs_of(wrapped, simple("stays"))
     assert not client.has_manifest("app", inner.digest)
 
 
@@ -310,7 +301,7 @@ def test_hazard_12_two_tags_on_one_digest(client: RegistryClient, beside: Pruner
     client.check("app", "two", shared)
     client.push("app", newer, "two")
     prune(beside)
-    assert beside.blobs() == everything_in(newer)
+    assert beside.blobs() == blobs_of(newer)
 
 
 def planted(pruner: Pruner, name: str, document: Json) -> str:
