@@ -43,7 +43,9 @@ def survivors(files: Files, now: float, untagged_after: float, grace: float) -> 
         before = (len(live), len(blobs), len(needed_layers))
         for path, digest in digest_at.items():
             repository = path.removeprefix(f"{BASE}/repositories/").partition("/_")[0]
-            if path.endswith("/current/link") and (path in live or _tag_is_live(path, blobs, files)):
+            if path.endswith("/current/link") and (
+                path in live or _tag_is_live(path, digest, manifests, blobs, files)
+            ):
                 place = digest.replace(":", "/")
                 live |= {path, path.replace("current/link", f"index/{place}/link")}
                 live.add(f"{BASE}/repositories/{repository}/_manifests/revisions/{place}/link")
@@ -60,7 +62,7 @@ def survivors(files: Files, now: float, untagged_after: float, grace: float) -> 
             if age[path] < untagged_after or has_live_subject:
                 live.add(path)
             if path in live:
-                needs = {found for key, value in manifest.items() if key != "subject" for found in _in(value)}
+                needs = _needs(manifest)
                 blobs |= needs | {digest}
                 needed_layers |= {(repository, need) for need in needs}
                 for need in needs:
@@ -83,21 +85,32 @@ def links_and_blobs(files: Files) -> set[str]:
     }
 
 
-def _tag_is_live(path: str, blobs: set[str], files: Files) -> bool:
-    """Ordinary tags are; one that is named after a subject is when that is, or never was here."""
+def _tag_is_live(
+    path: str, digest: str, manifests: Mapping[str, dict[str, object]], blobs: set[str], files: Files
+) -> bool:
+    """Ordinary tags are; one that is named after a subject is when that is, or never was here.
+
+    A tag that is named after its own image, or a part of it, is an ordinary one.
+    """
     tag = path.split("/")[-3]
     named = re.fullmatch(r"(sha256|sha512)-([0-9a-f]{64})(\.[a-z0-9]+)?", tag)
     if named is None:
         return True
     subject = f"{named[1]}:{named[2]}"
+    own, parts = {digest}, {digest}
+    while parts:
+        parts = {part for known in parts for part in _needs(manifests.get(known, {}))} - own
+        own |= parts
+    if any(part.startswith(subject) for part in own):
+        return True
     return any(blob.startswith(subject) for blob in blobs) or not any(
         path.startswith(f"{BASE}/blobs/{named[1]}/{named[2][:2]}/{named[2]}") for path in files
     )
 
 
-def _in(value: object) -> set[str]:
-    """Every digest that a descriptor anywhere in the value has."""
-    return set(DESCRIBED.findall(json.dumps(value)))
+def _needs(manifest: Mapping[str, object]) -> set[str]:
+    """Every digest that a descriptor anywhere in the manifest has, but for its subject."""
+    return set(DESCRIBED.findall(json.dumps({**manifest, "subject": None})))
 
 
 def _blob(digest: str) -> str:
