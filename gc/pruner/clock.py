@@ -78,10 +78,15 @@ class RunTime:
         """The storage's time, in seconds since the epoch, to compare a file's mtime with."""
         return self._wall + self.elapsed + self.skew
 
+    def jump(self) -> float:
+        """Seconds by which the wall clock jumped since the run began; 0 within the tolerance."""
+        jump = self.clock.now() - self._wall - self.elapsed
+        return jump if abs(jump) > TOLERANCE else 0.0
+
     def check(self) -> None:
         """Raises ClockError when the wall clock jumped since the run began."""
-        jump = self.clock.now() - self._wall - self.elapsed
-        if abs(jump) > TOLERANCE:
+        jump = self.jump()
+        if jump:
             raise ClockError(
                 f"the clock jumped by {jump:+.0f} s during the run, so the ages of files cannot be trusted: "
                 "the run is undone; the next one starts afresh"

@@ -114,6 +114,13 @@ class _Run:
         except Exception as error:
             self._undo(error)
             raise
+        try:
+            return self._finish(second, blobs)
+        except Exception as error:
+            self._bring_back(error)
+            raise
+
+    def _finish(self, second: Look, blobs: tuple[Removal, ...]) -> Look:
         second_paths = {removal.path for removal in second.plan.removals}
         touched = self._touched(second)
         with self._phase("quarantine"):
@@ -127,6 +134,7 @@ class _Run:
             if quarantined:
                 self.observer.time.clock.sleep(min(self.observer.grace, SETTLE))
         with self._phase("third look"):
+            self._put_back_changed()
             third = self.observer.look(tuple(self.held.values()))
             self._put_back_wanted(third)
             quarantine = list(trash.blobs_of(self.storage, trash.CURRENT))
@@ -220,7 +228,8 @@ class _Run:
 
     def _recover(self) -> None:
         """Take back from the trash what the first look misses: a killed run may not have lived to do it."""
-        self._restore(trash.listing(self.storage), self.first.marks.blobs)
+        # A copy of a blob that is in its place again goes, or the run would take the blob for the copy.
+        self._restore(trash.listing(self.storage), self.first.marks.blobs | self.first.tree.blobs)
         missing: set[str] = set()
         for name, marks in self.first.marks.repositories.items():
             repository = self.first.tree.repositories[name]
@@ -254,12 +263,22 @@ class _Run:
         except (OSError, PrunerError) as second:
             error.add_note(f"putting back what was held failed too ({second}); the next run does it")
 
+    def _bring_back(self, error: BaseException) -> None:
+        """After the decision, put all blobs back: without the last look nobody knows that none is missed."""
+        try:
+            for blob in list(trash.blobs_of(self.storage, trash.CURRENT)):
+                trash.restore_blob(self.storage, blob)
+        except OSError as second:
+            error.add_note(f"putting blobs back failed too ({second}); they are in the trash")
+
     # -- trash
 
     def _purge(self, last: Look) -> None:
         """Destroy what was in the trash for long enough, unless the last look wants it back."""
         now = self.observer.time.now()
-        self.observer.time.check()
+        if self.observer.time.jump():
+            self.done.notes.append("the clock jumped, so nothing left the trash")
+            return
         for batch in trash.batches(self.storage):
             blobs = list(trash.blobs_of(self.storage, batch))
             since = trash.since_of(batch)

@@ -23,8 +23,7 @@ ALGORITHMS = {"sha256": 64, "sha384": 96, "sha512": 128}
 """What the registry's digest library knows, with the length of the hex part."""
 
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})")
-_REFERRER_TAG = re.compile(r"(sha256|sha384|sha512)-([0-9a-f]{64})(\.[a-z0-9]+)?")
-_TEMPORARY = re.compile(r".+\.[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\.tmp|.+\.tmp")
+_REFERRER_TAG = re.compile(r"(sha256|sha384|sha512)-([0-9a-f]{64})(\.(sig|att|sbom))?")
 
 
 def is_digest(text: str) -> bool:
@@ -74,8 +73,8 @@ def revision_of_folder(path: str) -> str | None:
 def referrer_subject(tag: str) -> tuple[str, str] | None:
     """The algorithm and the start of the hex of the subject that a tag is named after; None for other tags.
 
-    `<alg>-<hex>` is the fallback tag of the OCI distribution spec (hex cut at 64 characters), and with a
-    suffix (`.sig`, `.att`, `.sbom`) cosign's.
+    `<alg>-<hex>` is the fallback tag of the OCI distribution spec (hex cut at 64 characters), and with one of
+    the suffixes `.sig`, `.att`, `.sbom` cosign's. Other suffixes are names that people give to images.
     """
     match = _REFERRER_TAG.fullmatch(tag)
     return (match[1], match[2]) if match else None
@@ -83,12 +82,17 @@ def referrer_subject(tag: str) -> tuple[str, str] | None:
 
 def is_temporary(name: str) -> bool:
     """Whether a file is one that the registry writes before it renames it into place (v3.1 and later)."""
-    return _TEMPORARY.fullmatch(name) is not None
+    return name.endswith(".tmp")
+
+
+_MADE_FOR_WHAT_IS_BELOW = (
+    re.compile(rf"{REPOSITORIES}/[^_]((?!/_).)*"),
+    re.compile(rf"{REPOSITORIES}/((?!/_).)+/_manifests/(tags/.+|revisions/[^/]+/.+)"),
+    re.compile(rf"{REPOSITORIES}/((?!/_).)+/(_layers/[^/]+|_uploads)/.+"),
+    re.compile(rf"{BLOBS}/[^/]+/.+"),
+)
 
 
 def is_made_for_what_is_below(folder: str) -> bool:
     """Whether a folder is needed no more once it is empty, unlike those that a repository always has."""
-    if folder.startswith(f"{REPOSITORIES}/"):
-        return "/_" not in folder or "/_manifests/tags/" in folder
-    below = folder.removeprefix(f"{BLOBS}/")
-    return below != folder and "/" in below
+    return any(pattern.fullmatch(folder) for pattern in _MADE_FOR_WHAT_IS_BELOW)

@@ -33,7 +33,7 @@ class Library:
         except OSError as error:
             raise ReadError(
                 f"{self._storage.root}/{path} could not be read ({error.strerror or error}): "
-                "nothing was removed; mend the storage and run again"
+                "mend the storage and run again"
             ) from error
         try:
             manifest = parse(content)

@@ -77,7 +77,9 @@ class Observer:
         try:
             listing = trash.listing(self.storage)
         except OSError as error:
-            raise ReadError(f"the trash could not be read ({error}): nothing was removed") from error
+            raise ReadError(
+                f"the trash could not be read ({error}): mend the storage and run again"
+            ) from error
         for blob in listing:
             if blob.digest in tree.blobs:
                 reason = "uploaded again since it came into the trash"
@@ -117,7 +119,7 @@ class Observer:
             except OSError as error:
                 raise ReadError(
                     f"{self.storage.root}/{path} could not be read ({error.strerror or error}): "
-                    "nothing was removed; mend the storage and run again"
+                    "mend the storage and run again"
                 ) from error
         return stats
 

@@ -27,6 +27,11 @@ _MANIFEST_TYPES = frozenset(
         "application/vnd.oci.artifact.manifest.v1+json",
     }
 )
+_REFERRING = frozenset(
+    ("blobs", "blobsum", "config", "digest", "fslayers", "layers", "manifests", "mediatype", "subject")
+)
+"""Keys, in lower case, that say what a manifest refers to."""
+
 _LAYER_HINTS = ("+gzip", "+zstd", ".tar", "tar.", "/octet-stream")
 
 
@@ -56,7 +61,9 @@ def parse(content: bytes) -> Manifest:
     if len(content) >= SIZE_LIMIT:
         raise Damaged("it is larger than any manifest")
     try:
-        document: object = json.loads(content)
+        document: object = json.loads(content, object_pairs_hook=_folded)
+    except Damaged:
+        raise
     except (ValueError, RecursionError) as error:
         raise Damaged(f"it is no JSON ({type(error).__name__})") from None
     if not isinstance(document, dict):
@@ -70,11 +77,11 @@ def parse(content: bytes) -> Manifest:
     for entry in _entries(fields.get("manifests")):
         digest = _digest_in(entry)
         if digest is not None:
-            (blobs if _is_layer_type(entry.get("mediaType")) else children)[digest] = None
+            (blobs if _is_layer_type(entry.get("mediatype")) else children)[digest] = None
     for descriptor in _objects({key: value for key, value in fields.items() if key != "subject"}):
         digest = _digest_in(descriptor)
         if digest is not None and digest not in children:
-            is_manifest = descriptor.get("mediaType") in _MANIFEST_TYPES
+            is_manifest = descriptor.get("mediatype") in _MANIFEST_TYPES
             if descriptor.get("urls"):
                 foreign.add(digest)
             (children if is_manifest else blobs)[digest] = None
@@ -86,14 +93,29 @@ def parse(content: bytes) -> Manifest:
     return Manifest(tuple(children), others, subject, explained, frozenset(foreign))
 
 
+def _folded(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object with its keys in lower case, as the registry's JSON decoder takes keys in any case.
+
+    Source: Go's encoding/json, which prefers an exact match but accepts a case-insensitive one. Of a key that
+    stands twice the registry takes the last; which one a client takes cannot be known.
+    """
+    fields: dict[str, Any] = {}
+    for key, value in pairs:
+        name = key.casefold()
+        if name in fields and name in _REFERRING:
+            raise Damaged(f"it has {key!r} twice")
+        fields[name] = value
+    return fields
+
+
 def _is_known(fields: dict[str, Any]) -> bool:
-    media_type = fields.get("mediaType")
+    media_type = fields.get("mediatype")
     if media_type is not None:
         return media_type in _MANIFEST_TYPES
     return (
         isinstance(fields.get("manifests"), list)
         or (isinstance(fields.get("layers"), list) and isinstance(fields.get("config"), dict))
-        or isinstance(fields.get("fsLayers"), list)
+        or isinstance(fields.get("fslayers"), list)
     )
 
 
@@ -110,7 +132,7 @@ def _digest_in(value: object) -> str | None:
     if not isinstance(value, dict):
         return None
     fields = cast("dict[str, Any]", value)
-    for key in ("digest", "blobSum"):
+    for key in ("digest", "blobsum"):
         digest = fields.get(key)
         if isinstance(digest, str) and layout.is_digest(digest):
             return digest

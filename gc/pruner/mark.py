@@ -105,11 +105,34 @@ class _Marker:
         """
         for name, roots in self.roots.items():
             for tag, subject in roots.referrers.items():
-                self.waiting.setdefault(subject, []).append((name, tag))
+                current = self.tree.repositories[name].tags[tag].current
+                target = current.target if current is not None else None
+                if target is not None and self._reaches(target, subject):
+                    self.pending.append((name, target, f"tag {tag}"))
+                else:
+                    self.waiting.setdefault(subject, []).append((name, tag))
         if self.waiting and self.rules.only is None:
             present = {_subject_key(digest) for digest in self.tree.blobs}
             for key in [key for key in self.waiting if key not in present]:
                 self._wake(key)
+
+    def _reaches(self, root: str, key: tuple[str, str]) -> bool:
+        """Whether a tag is named after its own image or a part of it, so that it is no referrer."""
+        seen: set[str] = set()
+        pending = [root]
+        while pending:
+            digest = pending.pop()
+            if _subject_key(digest) == key:
+                return True
+            if digest in seen:
+                continue
+            seen.add(digest)
+            manifest = self.library.get(digest)
+            if isinstance(manifest, Manifest):
+                if any(_subject_key(blob) == key for blob in manifest.blobs):
+                    return True
+                pending.extend(manifest.children)
+        return False
 
     def _wake(self, key: tuple[str, str]) -> None:
         for name, tag in self.waiting.pop(key, ()):
@@ -141,6 +164,10 @@ class _Marker:
         marks.needed_layers.update(manifest.blobs, manifest.children)
         self.result.blobs.update(manifest.blobs)
         revisions = self.tree.repositories[name].revisions
+        for blob in manifest.blobs:
+            self._wake(_subject_key(blob))
+            if blob in revisions:
+                self.pending.append((name, blob, ""))  # the registry serves it as a manifest too
         for child in manifest.children:
             self.pending.append((name, child, ""))
             if child not in revisions:

@@ -130,11 +130,11 @@ class _Planner:
             of_links.extend(self._layers(repository, marks))
             early.extend((*uploads, *temporaries, *signatures))
             links.extend(of_links)
-            if self._is_emptied(repository, of_links, len(uploads), len(temporaries)):
+            if self._is_emptied(repository, of_links, len(uploads) + len(temporaries) + len(signatures)):
                 reason = "nothing is left in it"
                 folders.append(Removal("repository", name, "", repository.path, 0, reason))
             else:
-                whole = [removal.path for removal in of_links if removal.kind == "folder"]
+                whole = {removal.path for removal in of_links if removal.kind == "folder"}
                 folders.extend(self._folders(name, repository, whole))
         folders.extend(self._loose_folders())
         blobs = list(self._blobs(_holders(links)))
@@ -256,11 +256,10 @@ class _Planner:
             }.get(kind, "signatures are no longer read by the registry")
             yield Removal(kind, name, "", leftover.path, leftover.bytes, reason, leftover=leftover)
 
-    def _folders(self, name: str, repository: Repository, whole: list[str]) -> Iterator[Removal]:
+    def _folders(self, name: str, repository: Repository, whole: set[str]) -> Iterator[Removal]:
         """Empty folders, except those inside the `whole` ones."""
         for folder in repository.empty_folders:
-            inside = any(folder.path.startswith(f"{path}/") for path in whole)
-            if not inside and not self.rules.young(folder.mtime):
+            if layout.tag_folder(folder.path) not in whole and not self.rules.young(folder.mtime):
                 yield Removal("folder", name, "", folder.path, 0, "empty")
 
     def _loose_folders(self) -> Iterator[Removal]:
@@ -268,17 +267,13 @@ class _Planner:
             if not self.rules.young(folder.mtime):
                 yield Removal("folder", "", "", folder.path, 0, "empty")
 
-    def _is_emptied(
-        self, repository: Repository, gone: list[Removal], uploads: int, temporaries: int
-    ) -> bool:
+    def _is_emptied(self, repository: Repository, gone: list[Removal], leftovers: int) -> bool:
         tags = repository.tags.values()
         of_tags = sum(len(tag.index) + (tag.current is not None or not tag.index) for tag in tags)
         return (
             of_tags + len(repository.revisions) + len(repository.layers) == len(gone)
-            and uploads == len(repository.uploads)
-            and temporaries == len(repository.temporaries)
+            and len(repository.uploads + repository.temporaries + repository.signatures) == leftovers
             and not repository.unexplained
-            and not repository.signatures
             and not self.rules.young(repository.mtime)
             and not any(self.rules.young(folder.mtime) for folder in repository.empty_folders)
         )

@@ -77,11 +77,13 @@ def _of(repository: Repository, blobs: frozenset[str], rules: Rules) -> Reposito
             roots.dangling[name] = tag
         elif current.target is not None:
             subject = layout.referrer_subject(name)
-            # A fresh one is a root: its subject may be pushed after it.
-            if subject is not None and not rules.stays(current):
-                roots.referrers[name] = subject
-            else:
+            if subject is None:
                 plain.append((name, current))
+            elif rules.stays(current):
+                # A fresh one is a root, as its subject may be pushed after it, but no version to count.
+                roots.tags[name] = current.target
+            else:
+                roots.referrers[name] = subject
     dropped = retention.dropped_tags(
         repository.name, [(name, link.mtime) for name, link in plain], rules.policies, rules.now
     )

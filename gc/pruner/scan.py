@@ -19,6 +19,7 @@ from pruner.errors import ReadError
 from pruner.storage import Entry, Storage
 from pruner.tree import Folder, Leftover, Link, Repository, Tag, Tree
 
+_PARTS = ("_manifests", "_layers", "_uploads")
 _LINK_LIMIT = 4096
 _REREADS = 4
 _REREAD_PAUSE = 0.05
@@ -36,7 +37,7 @@ def scan(storage: Storage, clock: Clock, progress: Progress = lambda _phase, _co
     except OSError as error:
         raise ReadError(
             f"{error.filename or storage.root} could not be read ({error.strerror or error}): "
-            "nothing was removed; mend the storage and run again"
+            "mend the storage and run again"
         ) from error
 
 
@@ -98,8 +99,10 @@ class _Scan:
 
     def _walk(self, path: str, name: str, *, borrowed: bool, ancestors: tuple[str, ...]) -> None:
         entries = self._list(path)
-        parts = {entry.name for entry in entries if entry.name.startswith("_") and entry.kind == "folder"}
-        if name and parts & {"_manifests", "_layers", "_uploads"}:
+        is_repository = name != "" and any(
+            entry.name in _PARTS and entry.kind in ("folder", "symlink") for entry in entries
+        )
+        if is_repository:
             self.repositories[name] = self._repository(path, name, entries, borrowed=borrowed)
             self.progress("list repositories", len(self.repositories))
         elif name and not entries and not borrowed:
@@ -107,7 +110,7 @@ class _Scan:
         for entry in entries:
             below = f"{path}/{entry.name}"
             if entry.name.startswith("_"):
-                if not (name and entry.kind == "folder"):
+                if not is_repository:
                     self._stray(below, entry, self.loose)
             elif entry.kind == "folder":
                 inner = f"{name}/{entry.name}" if name else entry.name
@@ -136,8 +139,11 @@ class _Scan:
             else:
                 self._stray(upload, entry, found)
         for entry in entries:
-            if entry.name.startswith("_") and entry.name not in ("_manifests", "_layers", "_uploads"):
+            if entry.name.startswith("_") and not (entry.name in _PARTS and entry.kind == "folder"):
                 self._stray(f"{path}/{entry.name}", entry, found)
+        for entry in self._list(f"{path}/_manifests"):
+            if not (entry.name in ("tags", "revisions") and entry.kind == "folder"):
+                self._stray(f"{path}/_manifests/{entry.name}", entry, found)
         return Repository(
             name,
             path,
@@ -175,8 +181,9 @@ class _Scan:
                         else:
                             self._stray(f"{inner}/{file.name}", file, found)
                 elif entry.name == "index" and entry.kind == "folder":
-                    index.extend(self._links(inner, found, "index").values())
-                    if not self._list(inner):
+                    links = self._links(inner, found, "index")
+                    index.extend(links.values())
+                    if not links and not self._list(inner):
                         self._empty(inner, found)
                 else:
                     self._stray(inner, entry, found)

@@ -9,19 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pruner import layout, state
-from pruner.plan import Kind, Plan, Removal
+from pruner.plan import Plan, Removal
 from pruner.storage import Storage
 from pruner.tree import Leftover
-
-_FOLDERS_ABOVE: dict[Kind, int] = {
-    "tag": 2,
-    "index-link": 4,
-    "revision": 1,
-    "layer-link": 1,
-    "blob": 2,
-    "temporary": 1,
-}
-"""How many folders above a removed file exist for its sake."""
 
 
 def remove_leftover(storage: Storage, leftover: Leftover) -> bool:
@@ -47,11 +37,7 @@ def remove_folders(storage: Storage, removed: Iterable[Removal], plan: Plan) -> 
     Returns the removals of the plan that were carried out. Raises OSError.
     """
     for removal in removed:
-        folder = removal.path
-        for _ in range(_FOLDERS_ABOVE.get(removal.kind, 0)):
-            folder = folder.rpartition("/")[0]
-            if not storage.remove_folder(folder):
-                break
+        _remove_empty_above(storage, removal.path)
     done: list[Removal] = []
     for removal in plan.of("folder"):
         if _remove_empty(storage, removal.path):
@@ -80,7 +66,6 @@ def _remove_empty(storage: Storage, path: str) -> bool:
 
 
 def _remove_empty_above(storage: Storage, path: str) -> None:
-    """Remove the folders above that are empty now: of a tag, of blobs, or of no repository."""
     parent = path.rpartition("/")[0]
     while layout.is_made_for_what_is_below(parent) and storage.remove_folder(parent):
         parent = parent.rpartition("/")[0]
