@@ -22,9 +22,9 @@ def survivors(files: Files, now: float, untagged_after: float, grace: float) -> 
     age = {path: now - mtime for path, (_, mtime) in files.items()}
     digest_at = {path: content.decode() for path, (content, _) in files.items() if path.endswith("/link")}
     manifests = {
-        digest: json.loads(files[path][0])
-        for digest in digest_at.values()
-        if (path := _blob(digest)) in files and files[path][0].startswith(b"{")
+        "{}:{}".format(*path.split("/")[4:7:2]): json.loads(content)
+        for path, (content, _) in files.items()
+        if path.startswith(f"{BASE}/blobs/") and content.startswith(b"{")
     }
     revisions = [
         (path.removeprefix(f"{BASE}/repositories/").partition("/_manifests/")[0], path, digest)
@@ -38,9 +38,9 @@ def survivors(files: Files, now: float, untagged_after: float, grace: float) -> 
             revision = f"{tag.partition('/tags/')[0]}/revisions/{digest.replace(':', '/')}/link"
             live |= {path, revision}
     blobs: set[str] = set()
-    needed_layers: set[tuple[str, str]] = set()
+    needed: set[tuple[str, str]] = set()
     while True:
-        before = (len(live), len(blobs), len(needed_layers))
+        before = (len(live), len(blobs), len(needed))
         for path, digest in digest_at.items():
             repository = path.removeprefix(f"{BASE}/repositories/").partition("/_")[0]
             if path.endswith("/current/link") and (
@@ -48,28 +48,25 @@ def survivors(files: Files, now: float, untagged_after: float, grace: float) -> 
             ):
                 place = digest.replace(":", "/")
                 live |= {path, path.replace("current/link", f"index/{place}/link")}
-                live.add(f"{BASE}/repositories/{repository}/_manifests/revisions/{place}/link")
-            if "/_layers/" in path and (repository, digest) in needed_layers:
+                needed.add((repository, digest))
+            if "/_layers/" in path and (repository, digest) in needed:
                 live.add(path)
             if path in live:
                 blobs.add(digest)
         for repository, path, digest in revisions:
-            manifest = manifests.get(digest, {})
-            subject = manifest.get("subject", {}).get("digest")
-            has_live_subject = any(
-                (repository, subject) == (other, theirs) and link in live for other, link, theirs in revisions
-            )
-            if age[path] < untagged_after or has_live_subject:
+            subject = manifests.get(digest, {}).get("subject", {}).get("digest")
+            if age[path] < untagged_after or (repository, subject) in needed:
                 live.add(path)
             if path in live:
-                needs = _needs(manifest)
-                blobs |= needs | {digest}
-                needed_layers |= {(repository, need) for need in needs}
-                for need in needs:
-                    links = {(other, link) for other, link, theirs in revisions if theirs == need}
-                    here = {link for other, link in links if other == repository}
-                    live |= here or {link for _, link in links}
-        if before == (len(live), len(blobs), len(needed_layers)):
+                needed.add((repository, digest))
+        for repository, digest in list(needed):
+            needs = _needs(manifests.get(digest, {}))
+            needed |= {(repository, need) for need in needs}
+            blobs |= needs | {digest}
+            links = {(other, link) for other, link, theirs in revisions if theirs == digest}
+            here = {link for other, link in links if other == repository}
+            live |= here or {link for _, link in links}
+        if before == (len(live), len(blobs), len(needed)):
             break
     young = {path for path in files if path.endswith("/data") and "/blobs/" in path and age[path] < grace}
     return (live & files.keys()) | ({_blob(digest) for digest in blobs} & files.keys()) | young
