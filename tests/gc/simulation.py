@@ -123,6 +123,7 @@ class World:
             before, _ = self.ledger.tag_writes.get(key, (float("-inf"), 0.0))
             self.ledger.tag_writes[key] = (before, float("inf"))
         acknowledged = False
+        self._let_go()
         try:
             for register, value in registers:
                 register.begin(value)
@@ -171,6 +172,15 @@ class World:
     def _changed(self) -> None:
         if self.pruning:
             self.ledger.expend(self.clock.now())
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """What is required no more is not settled any longer, also if it is required again later."""
+        now = self.ledger.required(self.clock.now())
+        if self.settled is not None:
+            self.settled = self._both(self.settled, now)
+        if self.seen_by_second_look is not None:
+            self.seen_by_second_look = self._both(self.seen_by_second_look, now)
 
     # -- time and turns
 
@@ -311,6 +321,7 @@ class World:
 
         To be asked while no request is going on: version 2.8 truncates links that it writes again.
         """
+        self._let_go()
         if all(client.request_since is None for client in self.clients):
             now = self.ledger.required(self.clock.now())
             self.check_readable(now if self.settled is None else self._both(now, self.settled))
