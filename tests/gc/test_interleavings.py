@@ -170,7 +170,7 @@ def test_what_the_second_look_sees_is_never_quarantined() -> None:
 
 def test_a_link_written_after_the_second_look_brings_its_blob_back() -> None:
     """The registry found the blob where it was, the blob was quarantined, and then came the link."""
-    scene = Scene()
+    scene = Scene(replace(SETTINGS, trash=DAY))
     gone = simple("gone")
     push(scene.registry, REPOSITORY, gone)
     scene.old()
