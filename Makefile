@@ -17,7 +17,7 @@ venv := .venv/bin/python
 settings := $(foreach pair,$(if $(NODE_PORT),nodePort=$(NODE_PORT)) $(CONFIG),--config '$(pair)')
 deploy = exec $(venv) -m sandbox.deploy $(1) --name '$(NAME)' --stack '$(STACK)' $(if $(SANDBOX),--sandbox)
 
-.PHONY: help up down test lint unit plugins gc e2e soak lock setup tools root
+.PHONY: help up down test lint unit plugins gc e2e soak lock setup tools build root
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/    make \1|\2/' | column -t -s '|'
@@ -32,7 +32,7 @@ up: setup ## The registry on the cluster of your kubeconfig, or on a throw-away 
 down: setup ## Remove all that `make up` made
 	@$(call deploy,down)
 
-test: root lint tools ## Everything: lint, types, and the tests: unit, plug-ins, pruner, end to end
+test: root lint build ## Everything: lint, types, and the tests: unit, plug-ins, pruner, end to end
 	@exec $(venv) -m pytest -n 3 --dist loadgroup
 
 lint: setup ## ruff and pyright
@@ -43,13 +43,13 @@ lint: setup ## ruff and pyright
 unit: setup ## The tests of the Pulumi program and of the sandbox's own logic
 	@exec $(venv) -m pytest tests/unit tests/sandbox
 
-plugins: setup ## The tests of the sandbox's stand-ins for Pulumi's plug-ins
+plugins: root build ## The tests of the sandbox's stand-ins for Pulumi's plug-ins
 	@exec $(venv) -m pytest tests/plugins
 
 gc: tools ## The tests of the pruner, on trees that real registries wrote
 	@exec $(venv) -m pytest tests/gc
 
-e2e: root tools ## The tests on a throw-away cluster, through Pulumi
+e2e: root build ## The tests on a throw-away cluster, through Pulumi
 	@exec $(venv) -m pytest tests/e2e
 
 soak: tools ## Clients at work while the pruner runs back to back, for MINUTES=5
@@ -68,7 +68,10 @@ setup:
 tools: setup
 	@$(venv) -m sandbox tools
 
+build: setup
+	@$(venv) -m sandbox build
+
 root:
 	@[[ $$(id -u) == 0 ]] || { \
-	    echo 'make: the end-to-end tests bring up a cluster, which needs root: use sudo, or make unit plugins gc' >&2; \
+	    echo 'make: the end-to-end tests bring up a cluster, which needs root: use sudo, or make unit gc' >&2; \
 	    exit 1; }

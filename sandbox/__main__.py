@@ -1,4 +1,4 @@
-"""`python -m sandbox up|down|status|kubeconfig|tools [--name NAME]`."""
+"""`python -m sandbox up|down|status|kubeconfig|tools|build [--name NAME]`."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox import golang
-from sandbox.cluster import bring_up, is_up, node_address
+from sandbox.cluster import bring_up, build_all, is_up, node_address
 from sandbox.errors import SandboxError
-from sandbox.packages import TESTS, install, missing
+from sandbox.packages import TESTS, ensure_packages
 from sandbox.place import Place
 from sandbox.steps import Steps
 from sandbox.teardown import take_down
@@ -26,8 +26,12 @@ def main() -> int:
     arguments = _arguments()
     try:
         place = Place(arguments.name)
-        if arguments.command == "tools":
-            _tools()
+        if arguments.command in ("tools", "build"):
+            steps = Steps()
+            _tools(steps)
+            if arguments.command == "build":
+                build_all(steps)
+                golang.ensure(golang.PULUMI, steps)
             return 0
         if arguments.command == "kubeconfig":
             print(place.kubeconfig)
@@ -55,15 +59,10 @@ def main() -> int:
     return 0
 
 
-def _tools() -> None:
-    """Have every program that the tests call."""
-    steps = Steps()
-    needed = missing(TESTS)
-    if needed:
-        with steps.step(f"install {' '.join(needed)}"):
-            install(needed)
-    for program in (golang.REGISTRY, golang.PULUMI):
-        golang.ensure(program, steps)
+def _tools(steps: Steps) -> None:
+    """Have every program that the tests call without a cluster."""
+    ensure_packages(TESTS, steps)
+    golang.ensure(golang.REGISTRY, steps)
 
 
 def need_root(command: str) -> None:
@@ -92,7 +91,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox", description="A throw-away Kubernetes on this machine."
     )
-    parser.add_argument("command", choices=["up", "down", "status", "kubeconfig", "tools"])
+    parser.add_argument("command", choices=["up", "down", "status", "kubeconfig", "tools", "build"])
     parser.add_argument(
         "--name", default=DEFAULT_NAME, help="which sandbox; several live side by side (%(default)s)"
     )

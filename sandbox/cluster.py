@@ -17,7 +17,7 @@ from sandbox.errors import SandboxError
 from sandbox.images import build_image, images
 from sandbox.kernel import load_kernel_modules
 from sandbox.network import Addresses, addresses_for, connect, kept_addresses
-from sandbox.packages import CLUSTER, install, missing
+from sandbox.packages import CLUSTER, ensure_packages
 from sandbox.place import NODE, Place
 from sandbox.processes import Node, find_node, start_node
 from sandbox.steps import Steps
@@ -50,16 +50,7 @@ def bring_up(place: Place, steps: Steps) -> None:
 
     Raises SandboxError with the way out when a tool is missing, a build fails or the cluster does not come.
     """
-    needed = missing(CLUSTER)
-    if needed:
-        with steps.step(f"install {' '.join(needed)}"):
-            install(needed)
-    for program in (golang.KUBERNETES, golang.REGISTRY, golang.PAUSE):
-        golang.ensure(program, steps)
-    for image in images():
-        if not image.is_built:
-            with steps.step(f"make image {image.config.reference}"):
-                build_image(image)
+    build_all(steps)
     if is_up(place):
         steps.note(f"sandbox {place.name!r} is up already")
         node = find_node(place)
@@ -67,6 +58,17 @@ def bring_up(place: Place, steps: Steps) -> None:
         _import_images(place, node)
     else:
         _start(place, steps)
+
+
+def build_all(steps: Steps) -> None:
+    """Have every package, program and image that a cluster needs; what is there already is left."""
+    ensure_packages(CLUSTER, steps)
+    for program in (golang.KUBERNETES, golang.REGISTRY, golang.PAUSE):
+        golang.ensure(program, steps)
+    for image in images():
+        if not image.is_built:
+            with steps.step(f"make image {image.config.reference}"):
+                build_image(image)
 
 
 def is_up(place: Place) -> bool:
@@ -91,10 +93,10 @@ def _start(place: Place, steps: Steps) -> None:
 
 
 def _prepare(place: Place) -> Addresses:
-    for folder in (place.state, place.bin, place.log, place.storage, place.registry_trust):
+    make_mount_points(place)
+    for folder in (place.bin, place.log, place.storage, place.registry_trust):
         folder.mkdir(parents=True, exist_ok=True)
     place.pki.mkdir(mode=0o700, exist_ok=True)
-    make_mount_points()
     addresses = addresses_for(place)
     snapshotter = "native" if _file_system(place.state) == "overlayfs" else "overlayfs"
     for name, text in config_files(place, addresses, snapshotter=snapshotter).items():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sandbox.commands import run
 from sandbox.errors import SandboxError
+from sandbox.steps import Steps
 
 # program or file -> package that brings it; a machine may have the program from elsewhere, which is as good
 CLUSTER = {
@@ -46,6 +47,14 @@ def missing(wanted: dict[str, str]) -> list[str]:
             if not (Path(probe).exists() if probe.startswith("/") else shutil.which(probe, path=path))
         }
     )
+
+
+def ensure_packages(wanted: dict[str, str], steps: Steps) -> None:
+    """Install what is missing, said as a step when there is something to do."""
+    needed = missing(wanted)
+    if needed:
+        with steps.step(f"install {' '.join(needed)}"):
+            install(needed)
 
 
 def install(packages: Iterable[str]) -> None:

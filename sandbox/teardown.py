@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox.cgroups import remove_cgroup
@@ -38,30 +41,41 @@ def clear_remains(place: Place) -> None:
     remove_cgroup(place)
 
 
-def make_mount_points() -> None:
-    """Create the folders over which a node mounts its own."""
-    made = set(_made())
-    for path in MOUNT_POINTS:
-        if not Path(path).is_dir():
-            made.add(path)
-            # Noted first: a folder that is noted and missing is harmless, the other way round it would stay.
-            _MADE.write_text(json.dumps(sorted(made)))
-            Path(path).mkdir(parents=True)
+def make_mount_points(place: Place) -> None:
+    """Create the sandbox's folder, and the folders over which its node mounts its own."""
+    with _alone():
+        place.state.mkdir(parents=True, exist_ok=True)
+        made = set(_made())
+        for path in MOUNT_POINTS:
+            if not Path(path).is_dir():
+                made.add(path)
+                # Noted first: a noted folder that is missing is harmless, the other way round it would stay.
+                _MADE.write_text(json.dumps(sorted(made)))
+                Path(path).mkdir(parents=True)
 
 
 def remove_mount_points() -> None:
     """Remove those folders that were created for a sandbox, once there is none and they are empty."""
-    if not STATE_ROOT.exists() or any(path.is_dir() for path in STATE_ROOT.iterdir()):
-        return
-    for path in _made():
-        try:
-            os.rmdir(path)
-        except OSError:
-            # Someone else has put something there since, so it is theirs.
-            continue
-    _MADE.unlink(missing_ok=True)
-    if not any(STATE_ROOT.iterdir()):
-        STATE_ROOT.rmdir()
+    with _alone():
+        if not STATE_ROOT.exists() or any(path.is_dir() for path in STATE_ROOT.iterdir()):
+            return
+        for path in _made():
+            try:
+                os.rmdir(path)
+            except OSError:
+                # Someone else has put something there since, so it is theirs.
+                continue
+        _MADE.unlink(missing_ok=True)
+        if not any(STATE_ROOT.iterdir()):
+            STATE_ROOT.rmdir()
+
+
+@contextmanager
+def _alone() -> Generator[None]:
+    """Keep the last sandbox's end from meeting another's beginning."""
+    with Path("/run/docker-registry-sandbox.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _made() -> list[str]:

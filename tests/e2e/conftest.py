@@ -1,4 +1,4 @@
-"""The cluster of the end-to-end tests: fresh for every session, beside a person's own, gone afterwards."""
+"""The cluster of the end-to-end tests: fresh for every run, beside a person's own, gone afterwards."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MakeStack = Callable[..., Stack]
 PORTS = count(32100)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster() -> Iterator[Place]:
     need_root("make e2e")
     place = Place("e2e")
