@@ -23,9 +23,9 @@ exit codes:
   1  unforeseen                    8  another pruner is at work
   2  wrong usage                   9  the registry was not found or did not come back
   3  wrong configuration          10  the clock jumped: the run was undone
-  4  the storage is not there     11  the cluster could not be asked
-  5  no registry's tree there     12  something could not be written
-  6  a fuse: looks like a mistake 13  verify found problems
+  4  the storage is not there     12  something could not be written
+  5  no registry's tree there     13  verify found problems
+  6  a fuse: looks like a mistake
                                  143  asked to end: undone, or finished next time
 
 Every option of a setting is also an environment variable, GC_ and its name: --grace is GC_GRACE.
@@ -77,8 +77,12 @@ def parser() -> argparse.ArgumentParser:
         "verify", commands.verify_tree, "check that everything that is linked is there; change nothing"
     )
     verify.add_argument("--digests", action="store_true", help="read and hash every blob too")
-    trash = add("trash", commands.use_trash, "list, restore or purge what was removed")
-    trash.add_argument("action", choices=("list", "restore", "purge"))
+    trash = add("trash", commands.use_trash, "list, restore, purge or expire what was removed")
+    trash.add_argument(
+        "action",
+        choices=("list", "restore", "purge", "expire"),
+        help="purge destroys all that is in the trash, expire what has been there for its time",
+    )
     trash.add_argument("digests", nargs="*", metavar="DIGEST", help="restore: these, with all they need")
     trash.add_argument("--all", action="store_true", help="restore: everything")
     init = added.add_parser(
@@ -99,7 +103,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     def stop(*_: object) -> None:
         clock.stop()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
     try:
         return arguments.run(arguments, environ, clock)

@@ -7,8 +7,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from pruner import config as registry_config
@@ -17,19 +16,23 @@ from pruner import run as pruning
 from pruner.clock import RunTime, Stopped, SystemClock
 from pruner.cluster import KubernetesApi, RunningImages, running_images
 from pruner.console import log, progress, say
-from pruner.errors import ConfigError, PrunerError, ReadError
+from pruner.durations import format_moment
+from pruner.errors import PrunerError, UsageError
 from pruner.explain import explain
 from pruner.library import Library
 from pruner.process import RunningRegistry, ca_file
 from pruner.report import Report, format_bytes
 from pruner.scan import scan
 from pruner.settings import TABLE, read_settings
+from pruner.storage import read_errors
 from pruner.storage.filesystem import FileSystem
 from pruner.trash import Trashed
 from pruner.usage import usage
 from pruner.verify import verify
 
 PROBLEMS = 13
+SERVED = "PRUNER_IS_SERVED"
+"""Set in the environment of a command that `serve` started: its result is a log line, not a page."""
 
 
 class _Result(Protocol):
@@ -56,18 +59,6 @@ def _place(arguments: argparse.Namespace, environ: Mapping[str, str], clock: Sys
     )
 
 
-@contextmanager
-def _reading(place: pruning.Place) -> Generator[None]:
-    """Turns what the operating system refuses to a command that only reads into a ReadError."""
-    try:
-        yield
-    except OSError as error:
-        raise ReadError(
-            f"{error.filename or place.given} could not be read ({error.strerror or error}): "
-            "mend the storage and ask again"
-        ) from error
-
-
 def _show(arguments: argparse.Namespace, result: _Result) -> None:
     print(json.dumps(result.to_json(), indent=2) if arguments.output == "json" else result.text())
 
@@ -75,8 +66,10 @@ def _show(arguments: argparse.Namespace, result: _Result) -> None:
 def run_once(arguments: argparse.Namespace, environ: Mapping[str, str], clock: SystemClock) -> int:
     """Prune once."""
     report = pruning.run(_place(arguments, environ, clock))
-    _show(arguments, report)
-    _log(report)
+    if SERVED not in environ or arguments.output == "json":
+        _show(arguments, report)
+    if not sys.stderr.isatty():
+        _log(report)
     return 0
 
 
@@ -103,8 +96,6 @@ def _log(report: Report) -> None:
 def serve_forever(arguments: argparse.Namespace, environ: Mapping[str, str], clock: SystemClock) -> int:
     """The gc container's life: every run is this same command line with `run` for `serve`."""
     place = _place(arguments, environ, clock)
-    words = list(sys.orig_argv[1:])
-    words[words.index("serve")] = "run"
     child: list[subprocess.Popen[bytes]] = []
 
     def stop(*_: object) -> None:
@@ -112,11 +103,16 @@ def serve_forever(arguments: argparse.Namespace, environ: Mapping[str, str], clo
         for process in child:
             process.send_signal(signal.SIGTERM)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, stop)
 
-    def run() -> int:
-        with subprocess.Popen([sys.executable, *words], start_new_session=True) as process:
+    def prune(*command: str) -> int:
+        words = list(sys.orig_argv[1:])
+        at = words.index("serve")
+        words[at : at + 1] = command
+        with subprocess.Popen(
+            [sys.executable, *words], env={**environ, SERVED: "1"}, start_new_session=True
+        ) as process:
             child[:] = [process]
             try:
                 clock.sleep(0)
@@ -127,27 +123,41 @@ def serve_forever(arguments: argparse.Namespace, environ: Mapping[str, str], clo
         clock.sleep(0)
         return code
 
-    return loop.serve(place.settings, clock, lambda: _prepare(place), run)
+    jobs = loop.Jobs(
+        prepare=lambda: _prepare(place), run=lambda: prune("run"), expire=lambda: prune("trash", "expire")
+    )
+    return loop.serve(place.settings, clock, jobs)
 
 
 def _prepare(place: pruning.Place) -> None:
-    place.window.recover()
-    if safety.check_storage(place.storage, place.given, place.config, place.settings):
-        with state.locked(place.storage), state.write_errors(place.storage):
-            state.reserve(place.storage)
+    """Close a read-only window that an earlier pruner left open, and take the reserved space.
+
+    Under the lock, where there is a tree to lock: a run that is still at work needs its window.
+    """
+    try:
+        has_tree = safety.check_storage(place.storage, place.given, place.config, place.settings)
+    except PrunerError:
+        place.window.recover()
+        raise
+    if not has_tree:
+        place.window.recover()
+        return
+    with state.locked(place.storage), state.write_errors(place.storage):
+        place.window.recover()
+        state.reserve(place.storage)
 
 
 def explain_digest(arguments: argparse.Namespace, environ: Mapping[str, str], clock: SystemClock) -> int:
     """Explain one digest."""
     if not layout.is_digest(arguments.digest):
-        raise ConfigError(f"{arguments.digest!r} is no digest: give one such as sha256: and 64 hex digits")
+        raise UsageError(f"{arguments.digest!r} is no digest: give one such as sha256: and 64 hex digits")
     place = _place(arguments, environ, clock)
     look = place.look()
     if look is None:
-        raise PrunerError(f"{place.given} has no registry's tree yet: there is nothing to explain")
-    with _reading(place):
+        raise UsageError(f"{place.given} has no registry's tree yet: there is nothing to explain")
+    with read_errors(place.storage):
         trashed = trash.listing(place.storage)
-    _show(arguments, explain(look, Library(place.storage), trashed, arguments.digest))
+    _show(arguments, explain(look, trashed, place.settings.trash, arguments.digest))
     return 0
 
 
@@ -156,10 +166,10 @@ def show_usage(arguments: argparse.Namespace, environ: Mapping[str, str], clock:
     place = _place(arguments, environ, clock)
     look = place.look()
     if look is None:
-        raise PrunerError(f"{place.given} has no registry's tree yet: there is nothing to measure")
-    with _reading(place):
+        raise UsageError(f"{place.given} has no registry's tree yet: there is nothing to measure")
+    with read_errors(place.storage):
         in_trash = sum(blob.bytes for blob in trash.listing(place.storage))
-        result = usage(look, place.storage, Library(place.storage), in_trash)
+        result = usage(look, place.storage, in_trash)
     _show(arguments, result)
     return 0
 
@@ -169,7 +179,7 @@ def verify_tree(arguments: argparse.Namespace, environ: Mapping[str, str], clock
     place = _place(arguments, environ, clock)
     safety.check_storage(place.storage, place.given, place.config, place.settings)
     tree = scan(place.storage, clock, place.progress)
-    with _reading(place):
+    with read_errors(place.storage):
         result = verify(
             tree, place.storage, Library(place.storage), digests=arguments.digests, progress=place.progress
         )
@@ -195,8 +205,11 @@ class _TrashResult:
 
     def text(self) -> str:
         """As lines for a terminal."""
-        lines = [f"{blob.digest}  {format_bytes(blob.bytes)}" for blob in self.blobs]
-        done = {"list": "in the trash", "restore": "restored", "purge": "purged"}[self.action]
+        lines = [
+            f"{blob.digest}  {format_bytes(blob.bytes)}  since {format_moment(blob.since)}"
+            for blob in self.blobs
+        ]
+        done = {"list": "in the trash", "restore": "restored"}.get(self.action, "purged")
         links = f" and {self.links} links" if self.links else ""
         total = format_bytes(sum(blob.bytes for blob in self.blobs))
         return "\n".join([*lines, f"{len(self.blobs)} blobs{links} {done}, {total}"])
@@ -205,10 +218,12 @@ class _TrashResult:
 def use_trash(arguments: argparse.Namespace, environ: Mapping[str, str], clock: SystemClock) -> int:
     """List, restore or purge."""
     place = _place(arguments, environ, clock)
-    if arguments.action == "restore" and not (arguments.all or arguments.digests):
-        raise ConfigError("trash restore needs digests, or --all")
+    if arguments.action == "restore" and arguments.all == bool(arguments.digests):
+        raise UsageError("trash restore needs digests, or --all")
+    if arguments.action != "restore" and (arguments.all or arguments.digests):
+        raise UsageError(f"trash {arguments.action} takes no digests: it is about the whole trash")
     has_tree = safety.check_storage(place.storage, place.given, place.config, place.settings)
-    with _reading(place):
+    with read_errors(place.storage):
         listed = trash.listing(place.storage)
     if arguments.action == "list" or not has_tree:
         # Without a tree there is no trash, and no folder is made for one where a mount may be missing.
@@ -216,20 +231,36 @@ def use_trash(arguments: argparse.Namespace, environ: Mapping[str, str], clock: 
         return 0
     with state.locked(place.storage), state.write_errors(place.storage):
         state.recover(place.storage, clock.now())
-        if arguments.action == "purge":
-            look = place.observer(RunTime(clock), Library(place.storage)).look()
-            for blob in trash.listing(place.storage):
-                if blob.digest in look.marks.blobs:
-                    trash.restore_blob(place.storage, blob)
-            purged = trash.listing(place.storage)
-            for batch in trash.batches(place.storage):
-                trash.purge_batch(place.storage, batch)
-            _show(arguments, _TrashResult("purge", purged))
+        if arguments.action in ("purge", "expire"):
+            result = _TrashResult("purge", _purge(place, expired_only=arguments.action == "expire"))
         else:
             wanted = None if arguments.all else list(arguments.digests)
-            blobs, links = trash.restore(place.storage, wanted)
-            _show(arguments, _TrashResult("restore", blobs, links))
+            result = _TrashResult("restore", *trash.restore(place.storage, wanted))
+    if SERVED in environ:
+        say(result.text().splitlines()[-1])
+    else:
+        _show(arguments, result)
     return 0
+
+
+def _purge(place: pruning.Place, *, expired_only: bool) -> list[Trashed]:
+    """Destroy the trash, or what has been there for long enough, after a look; what is wanted goes back."""
+    least = max(place.settings.trash, safety.SETTLE) if expired_only else 0.0
+    batches = trash.batches(place.storage)
+    if not batches:
+        return []
+    look = place.observer(RunTime(place.clock), Library(place.storage)).look()
+    purged: list[Trashed] = []
+    for batch in batches:
+        if look.rules.now - trash.since_of(batch) < least:
+            continue
+        for blob in list(trash.blobs_of(place.storage, batch)):
+            if blob.digest in look.marks.blobs:
+                trash.restore_blob(place.storage, blob)
+            else:
+                purged.append(blob)
+        trash.purge_batch(place.storage, batch)
+    return purged
 
 
 def init_config(arguments: argparse.Namespace, environ: Mapping[str, str], clock: SystemClock) -> int:

@@ -12,6 +12,12 @@ class PrunerError(Exception):
     exit_code = 1
 
 
+class UsageError(PrunerError):
+    """The command line asks for something that there is not."""
+
+    exit_code = 2
+
+
 class ConfigError(PrunerError):
     """The registry's configuration or a setting of the pruner is wrong."""
 
@@ -55,15 +61,13 @@ class RegistryError(PrunerError):
 
 
 class ClockError(PrunerError):
-    """The clock jumped or disagrees with the storage's, so ages cannot be trusted."""
+    """The clock jumped during a run, so ages cannot be trusted."""
 
     exit_code = 10
 
 
 class ClusterError(PrunerError):
-    """The cluster's API could not be asked for the images it runs."""
-
-    exit_code = 11
+    """The cluster's API could not be asked for the images it runs; a run then goes on more carefully."""
 
 
 class WriteError(PrunerError):

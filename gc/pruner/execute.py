@@ -139,6 +139,8 @@ class _Run:
             self._put_back_wanted(third)
             quarantine = list(trash.blobs_of(self.storage, trash.CURRENT))
             self._restore(quarantine, third.marks.blobs | self._touched(third))
+            # A push that died meanwhile may have left its entry in redis.
+            self.caches.forget(tuple(self.held.values()), quarantined)
         kept = {trashed.digest for trashed in trash.blobs_of(self.storage, trash.CURRENT)}
         self.done.removed.extend(self.held.values())
         self.done.removed.extend(blob for blob in quarantined if blob.digest in kept)

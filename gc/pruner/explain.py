@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from pruner import retention
 from pruner.durations import format_moment
-from pruner.library import Library
 from pruner.look import Look
 from pruner.manifests import Manifest
 from pruner.trash import Trashed
@@ -23,7 +22,7 @@ class Explanation:
 
     `references` are sentences on who refers to it; `unreferenced_since` (seconds since the epoch) is when
     the last tag is known to have left it, None when nothing tells; `when` is the earliest time at which it
-    may go, None when it stays as long as its references do.
+    may go (from the trash: be destroyed), None when it stays as long as its references do.
     """
 
     digest: str
@@ -46,16 +45,17 @@ class Explanation:
         if self.unreferenced_since is not None:
             lines.append(f"  no tag has named it since {format_moment(self.unreferenced_since)}")
         if self.when is not None:
-            lines.append(f"  may go from {format_moment(self.when)} on")
+            lot = "is destroyed by the first run after" if self.fate == "in the trash" else "may go from"
+            lines.append(f"  {lot} {format_moment(self.when)}")
         return "\n".join(lines)
 
 
-def explain(look: Look, library: Library, trashed: list[Trashed], digest: str) -> Explanation:
-    """Explain `digest` by `look`; reads manifests through `library`."""
+def explain(look: Look, trashed: list[Trashed], trash_time: float, digest: str) -> Explanation:
+    """Explain `digest` by `look`; what is `trashed` stays so for `trash_time` seconds."""
     references = tuple(
         sentence
         for _, repository in sorted(look.tree.repositories.items())
-        for sentence in _references(repository, look, library, digest)
+        for sentence in _references(repository, look, digest)
     )
     links = [link for repository in look.tree.repositories.values() for link in _links(repository, digest)]
     going = [
@@ -71,10 +71,9 @@ def explain(look: Look, library: Library, trashed: list[Trashed], digest: str) -
         when = None if _is_referenced(look, digest) else _earliest(look, links)
         return Explanation(digest, "kept", _why_kept(look, digest, links), references, since, when)
     if waiting:
-        when = waiting[-1].since
-        return Explanation(
-            digest, "in the trash", f"removed on {format_moment(when)}", references, when, None
-        )
+        since = waiting[-1].since
+        reason = f"removed on {format_moment(since)}"
+        return Explanation(digest, "in the trash", reason, references, None, since + trash_time)
     return Explanation(
         digest, "unknown", "it is neither in the tree nor in the trash", references, None, None
     )
@@ -86,7 +85,7 @@ def _links(repository: Repository, digest: str) -> Iterator[Link]:
             yield links[digest]
 
 
-def _references(repository: Repository, look: Look, library: Library, digest: str) -> Iterator[str]:
+def _references(repository: Repository, look: Look, digest: str) -> Iterator[str]:
     name = repository.name
     for tag in repository.tags.values():
         if tag.current is not None and tag.current.target == digest:
@@ -94,7 +93,7 @@ def _references(repository: Repository, look: Look, library: Library, digest: st
         elif any(link.named == digest for link in tag.index):
             yield f"history of tag {name}:{tag.name}"
     for other in repository.revisions:
-        manifest = library.get(other)
+        manifest = look.library.get(other)
         if isinstance(manifest, Manifest):
             state = "live" if other in look.marks.repositories[name].revisions else "dead"
             if digest in manifest.children:

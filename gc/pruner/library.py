@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pruner import layout
-from pruner.errors import ReadError
 from pruner.manifests import SIZE_LIMIT, Damaged, Manifest, parse
-from pruner.storage import Storage
+from pruner.storage import Storage, read_errors
 
 
 class Library:
@@ -25,16 +24,12 @@ class Library:
         if known is not None:
             return known
         path = layout.blob_data(digest)
-        try:
-            self.reads += 1
-            content, _ = self._storage.read(path, SIZE_LIMIT)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise ReadError(
-                f"{self._storage.root}/{path} could not be read ({error.strerror or error}): "
-                "mend the storage and run again"
-            ) from error
+        self.reads += 1
+        with read_errors(self._storage):
+            try:
+                content, _ = self._storage.read(path, SIZE_LIMIT)
+            except FileNotFoundError:
+                return None
         try:
             manifest = parse(content)
         except Damaged as damage:

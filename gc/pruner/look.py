@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from pruner import layout, trash
 from pruner.clock import RunTime
 from pruner.cluster import RunningImages
 from pruner.durations import format_moment
-from pruner.errors import ClusterError, ReadError
+from pruner.errors import ClusterError
 from pruner.library import Library
 from pruner.mark import Marks, mark
 from pruner.plan import Plan, Removal, candidates, make_plan
 from pruner.roots import RepositoryRoots, Rules, find_roots
 from pruner.scan import Progress, scan
 from pruner.settings import Settings
-from pruner.storage import Stat, Storage
-from pruner.tree import Repository, Tag, Tree
+from pruner.storage import Stat, Storage, read_errors
+from pruner.tree import Link, Repository, Tag, Tree
 
 AskCluster = Callable[[], RunningImages]
 """Raises ClusterError when the cluster cannot be asked."""
@@ -32,6 +33,7 @@ class Look:
     roots: Mapping[str, RepositoryRoots]
     marks: Marks
     plan: Plan
+    library: Library
     warnings: tuple[str, ...]
 
 
@@ -51,15 +53,16 @@ class Observer:
     ask_cluster: AskCluster | None
     progress: Progress
 
-    def look(self, held: tuple[Removal, ...] | None = None) -> Look:
+    def look(self, held: tuple[Removal, ...] | None = None, interrupted: tuple[Removal, ...] = ()) -> Look:
         """Look at the storage; raises ReadError.
 
         A later look of a run gives what it has `held` back so far: it is looked at as if it were still in its
-        place, and nothing else may go.
+        place, and nothing else may go. What an `interrupted` run holds is looked at in its place too, since
+        the next run puts it there first.
         """
         rules, warnings = self._rules()
         if held is None:
-            held = ()
+            held = interrupted
         else:
             rules = replace(rules, only=frozenset((r.path, r.link.mtime) for r in held if r.link is not None))
         tree = with_held(scan(self.storage, self.time.clock, self.progress), held)
@@ -70,16 +73,12 @@ class Observer:
         expired = self._expired(tree, marks, rules.now)
         plan = make_plan(tree, roots, marks, rules, stats, self.library, expired)
         self.progress("plan", len(plan.removals))
-        return Look(tree, rules, roots, marks, plan, warnings)
+        return Look(tree, rules, roots, marks, plan, self.library, warnings)
 
     def _expired(self, tree: Tree, marks: Marks, now: float) -> tuple[Removal, ...]:
         removals: list[Removal] = []
-        try:
+        with read_errors(self.storage):
             listing = trash.listing(self.storage)
-        except OSError as error:
-            raise ReadError(
-                f"the trash could not be read ({error}): mend the storage and run again"
-            ) from error
         for blob in listing:
             if blob.digest in tree.blobs:
                 reason = "uploaded again since it came into the trash"
@@ -112,15 +111,8 @@ class Observer:
         stats: dict[str, Stat] = {}
         for digest in digests:
             path = layout.blob_data(digest)
-            try:
+            with read_errors(self.storage), suppress(FileNotFoundError):
                 stats[digest] = self.storage.stat(path)
-            except FileNotFoundError:
-                continue
-            except OSError as error:
-                raise ReadError(
-                    f"{self.storage.root}/{path} could not be read ({error.strerror or error}): "
-                    "mend the storage and run again"
-                ) from error
         return stats
 
 
@@ -162,3 +154,16 @@ def _completed(repository: Repository, removals: list[Removal]) -> Repository:
 def _folder_of_tag(removal: Removal) -> str:
     part = "/current/" if removal.kind == "tag" else "/index/"
     return removal.path.rpartition(part)[0]
+
+
+def removal_of(link: trash.HeldLink) -> Removal:
+    """What an interrupted run's journal says of a link, as the removal that it was."""
+    name, _, below = link.path.removeprefix(f"{layout.REPOSITORIES}/").partition("/_")
+    known = Link(link.path, link.digest, link.digest, link.mtime)
+    if below.startswith("layers/"):
+        return Removal("layer-link", name, link.digest, link.path, 0, "", link=known)
+    if below.startswith("manifests/revisions/"):
+        return Removal("revision", name, link.digest, link.path, 0, "", link=known)
+    tag = below.removeprefix("manifests/tags/").partition("/")[0]
+    kind = "tag" if link.path.endswith("/current/link") else "index-link"
+    return Removal(kind, name, link.digest, link.path, 0, "", tag, known)

@@ -36,24 +36,41 @@ class Anchor:
         return jump if abs(jump) > TOLERANCE else 0.0
 
 
-def serve(settings: Settings, clock: Clock, prepare: Callable[[], None], run: Callable[[], int]) -> int:
-    """Prune for ever; returns 0 when asked to end.
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """What the loop does.
 
     `prepare` is called once at the start (an interrupted read-only window must not wait for the first run);
-    `run` prunes once and returns the exit code.
+    `run` prunes once, `expire` frees what has been in the trash for its time; both return the exit code.
     """
+
+    prepare: Callable[[], None]
+    run: Callable[[], int]
+    expire: Callable[[], int]
+
+
+def serve(settings: Settings, clock: Clock, jobs: Jobs) -> int:
+    """Prune for ever; returns 0 when asked to end."""
     try:
-        _prepare(prepare)
+        _prepare(jobs.prepare)
         say("waiting", seconds=settings.initial_delay)
         anchor = Anchor.of(clock)
         clock.sleep(settings.initial_delay)
         while True:
             anchor = _trust(anchor, settings, clock)
-            code = run()
+            code = jobs.run()
             pause = settings.period
             if code not in (0, Refused.exit_code):
                 pause = min(RETRY, settings.period)
-            say("sleeping", seconds=pause, next=format_duration(pause), error=code != 0)
+            if code:
+                say("the run failed", error=True, exit_code=code)
+            say("sleeping", seconds=pause, next=format_duration(pause))
+            if 0 < settings.trash < pause:
+                # The space of what this run removed is promised after that time, not after the period.
+                until_free = min(settings.trash + TOLERANCE, pause)
+                clock.sleep(until_free)
+                jobs.expire()
+                pause -= until_free
             clock.sleep(pause)
     except Stopped:
         say("ended")

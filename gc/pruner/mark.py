@@ -57,6 +57,7 @@ class _Marker:
         self.result = Marks(repositories={name: RepositoryMarks() for name in tree.repositories})
         self.pending: list[tuple[str, str, str]] = []
         self.referrers: dict[tuple[str, str], list[str]] = {}
+        self.holders: dict[str, list[str]] | None = None
         self.waiting: dict[tuple[str, str], list[tuple[str, str]]] = {}
 
     def marks(self) -> Marks:
@@ -175,9 +176,12 @@ class _Marker:
 
     def _pin_elsewhere(self, digest: str) -> None:
         """A reachable manifest without a link in its own repository is readable through another's only."""
-        for name, repository in self.tree.repositories.items():
-            if digest in repository.revisions:
-                self.pending.append((name, digest, ""))
+        if self.holders is None:
+            self.holders = {}
+            for name, repository in self.tree.repositories.items():
+                for revision in repository.revisions:
+                    self.holders.setdefault(revision, []).append(name)
+        self.pending.extend((name, digest, "") for name in self.holders.get(digest, ()))
 
     def _keep_whole(self, name: str, reason: str) -> None:
         marks = self.result.repositories[name]

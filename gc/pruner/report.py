@@ -71,13 +71,13 @@ class Report:
             "blobs": len(self.tree.blobs),
             "removable_blobs": self._count("blob"),
             "removable_bytes": sum(r.bytes for r in self.removals if r.kind != "trash"),
-            "removed": self.executed,
+            "executed": self.executed,
             "by_kind": self._by_kind(),
             "by_repository": self._by_repository(),
             "kept": dict(self.plan.kept),
             "skipped": dict(self.plan.skipped),
             "dangling_tags": list(self.plan.dangling),
-            "unexplained": [*self.tree.unexplained, *self._unexplained()],
+            "unexplained": [f"{self.root}/{path}" for path in self._unexplained()],
             "notes": list(self.notes),
             "phases": dict(self.phases),
             "seconds": round(self.seconds, 3),
@@ -134,7 +134,8 @@ class Report:
         return _totals((removal.repository, removal) for removal in self.removals if removal.repository)
 
     def _unexplained(self) -> list[str]:
-        return [path for repository in self.tree.repositories.values() for path in repository.unexplained]
+        within = [path for each in self.tree.repositories.values() for path in each.unexplained]
+        return [*self.tree.unexplained, *within]
 
 
 def _totals(removals: Iterable[tuple[str, Removal]]) -> dict[str, dict[str, int]]:

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pruner import readonly, state
+from pruner import readonly, state, trash
 from pruner.caches import forget_redis
 from pruner.clock import TOLERANCE, Clock, RunTime
 from pruner.config import RegistryConfig
+from pruner.durations import format_duration
 from pruner.errors import Refused
 from pruner.execute import Execution, execute
 from pruner.library import Library
-from pruner.look import AskCluster, Look, Observer
-from pruner.plan import Plan, Removal
+from pruner.look import AskCluster, Look, Observer, removal_of
+from pruner.plan import LINKS, Plan, Removal
 from pruner.process import RunningRegistry
 from pruner.report import Report
 from pruner.safety import check_plan, check_storage
 from pruner.scan import Progress
 from pruner.settings import Settings
-from pruner.storage import Storage
+from pruner.storage import Storage, read_errors
 from pruner.tree import Tree
 
 EMPTY = Plan((), {}, {}, ())
@@ -75,7 +76,14 @@ class Place:
         """A single look, for the commands that only read; None for an empty storage."""
         if not check_storage(self.storage, self.given, self.config, self.settings):
             return None
-        return self.observer(RunTime(self.clock), Library(self.storage)).look()
+        observer = self.observer(RunTime(self.clock), Library(self.storage))
+        with read_errors(self.storage):
+            links, decided = trash.held_links(self.storage, trash.CURRENT)
+        if not links:
+            return observer.look()
+        look = observer.look(interrupted=() if decided else tuple(removal_of(link) for link in links))
+        warning = "a run is at work or was interrupted: the links it holds are shown in their places"
+        return replace(look, warnings=(*look.warnings, warning))
 
 
 def plan(place: Place) -> Report:
@@ -119,12 +127,33 @@ def run(place: Place) -> Report:
             notes.append(recovered)
         if place.window.recover():
             notes.append("the registry was read-only from an interrupted run, and takes pushes again")
-        with _read_only(place, notes):
-            observer = place.observer(time, Library(place.storage))
-            look = observer.look()
-            check_plan(look.tree, look.plan, place.settings)
-            done = execute(look, observer, _Caches(place))
+        library = Library(place.storage)
+        observer = place.observer(time, library)
+        look = observer.look()
+        check_plan(look.tree, look.plan, place.settings)
+        looked = time.elapsed
+        if place.settings.mode == "readonly" and look.plan.of(*LINKS, "blob"):
+            look, done = _in_window(place, observer, notes)
+        else:
+            done = execute(look, observer, _Caches(place, is_restarted_later=False))
+        done.phases = {"first look": round(looked, 3), **done.phases}
+        if place.settings.trash and any(removal.kind == "blob" for removal in done.removed):
+            notes.append(
+                f"the space of removed blobs is free {format_duration(place.settings.trash)} from now, when "
+                "they leave the trash; `prune trash purge` frees it at once"
+            )
         return _report(place, time, look, done, (*notes, *look.warnings))
+
+
+def _in_window(place: Place, observer: Observer, notes: list[str]) -> tuple[Look, Execution]:
+    """Look and execute while the registry takes no pushes; with the grace where that is not certain."""
+    with place.window.open() as unverified:
+        if unverified:
+            notes.append(f"{unverified}: so the run waited the grace as well")
+            observer = replace(observer, grace=place.settings.grace)
+        look = observer.look()
+        check_plan(look.tree, look.plan, place.settings)
+        return look, execute(look, observer, _Caches(place, is_restarted_later=not unverified))
 
 
 def _skew(place: Place, notes: list[str]) -> float:
@@ -134,17 +163,6 @@ def _skew(place: Place, notes: list[str]) -> float:
         return 0.0
     notes.append(f"the storage's clock differs from this machine's by {skew:+.0f} s: the storage's is used")
     return skew
-
-
-@contextmanager
-def _read_only(place: Place, notes: list[str]) -> Generator[None]:
-    if place.settings.mode == "online":
-        yield
-        return
-    with place.window.open() as note:
-        if note:
-            notes.append(note)
-        yield
 
 
 def _report(place: Place, time: RunTime, look: Look, done: Execution, notes: tuple[str, ...]) -> Report:
@@ -179,17 +197,20 @@ class _Caches:
     place. From redis the keys are deleted.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, *, is_restarted_later: bool) -> None:
         self.place = place
+        self.is_restarted_later = is_restarted_later
 
     def flush(self, links: tuple[Removal, ...], blobs: tuple[Removal, ...]) -> str:
         config = self.place.config
         if config.redis is not None:
             self.forget(links, blobs)
             return ""
-        # In a read-only window the registry is restarted at the end anyway, and takes no pushes until then.
-        if config.cache != "inmemory" or self.place.settings.mode == "readonly":
+        # At the end of a read-only window the registry is restarted anyway, and takes no pushes until then.
+        if config.cache != "inmemory" or self.is_restarted_later:
             return ""
+        if not blobs and all(removal.kind in ("tag", "index-link") for removal in links):
+            return ""  # the cache knows nothing of tags
         if not self.place.registry.present(config):
             return "no registry is running, so no cache had to be flushed"
         self.place.registry.restart(config)

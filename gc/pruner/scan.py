@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 
 from pruner import layout
 from pruner.clock import Clock
-from pruner.errors import ReadError
-from pruner.storage import Entry, Storage
+from pruner.storage import Entry, Storage, read_errors
 from pruner.tree import Folder, Leftover, Link, Repository, Tag, Tree
 
 _PARTS = ("_manifests", "_layers", "_uploads")
@@ -32,13 +31,8 @@ Progress = Callable[[str, int], None]
 
 def scan(storage: Storage, clock: Clock, progress: Progress = lambda _phase, _count: None) -> Tree:
     """Everything in the storage as a value; raises ReadError."""
-    try:
+    with read_errors(storage):
         return _Scan(storage, clock, progress).tree()
-    except OSError as error:
-        raise ReadError(
-            f"{error.filename or storage.root} could not be read ({error.strerror or error}): "
-            "mend the storage and run again"
-        ) from error
 
 
 @dataclass

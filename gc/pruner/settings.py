@@ -100,7 +100,7 @@ TABLE = (
         parse_duration,
         "DURATION",
         "nothing younger is ever touched, and a run waits this long between its two marks; longer than a "
-        "push may take from its first look at a layer to its manifest (default 1h; 0: at once)",
+        "push may take from its first upload to its manifest (default 1h; 0: at once)",
     ),
     Setting(
         "untagged_after",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from pruner import layout
-from pruner.errors import PrunerError
+from pruner.errors import UsageError
 from pruner.library import Library
 from pruner.manifests import Manifest
 from pruner.storage import Storage
@@ -161,7 +161,7 @@ def restore(storage: Storage, digests: list[str] | None) -> tuple[list[Trashed],
     """Put back blobs with their links, and all that a restored manifest needs; None: everything.
 
     Returns the blobs and the number of links. Links come back with a fresh mtime: what a person restores is
-    not to go again with the next run. Raises PrunerError when a digest is not in the trash.
+    not to go again with the next run. Raises UsageError when a digest is not in the trash.
     """
     blobs = {blob.digest: blob for blob in listing(storage)}
     links: dict[str, list[HeldLink]] = {}
@@ -171,7 +171,7 @@ def restore(storage: Storage, digests: list[str] | None) -> tuple[list[Trashed],
     wanted = [*blobs, *links] if digests is None else list(digests)
     for digest in wanted:
         if digest not in blobs and digest not in links:
-            raise PrunerError(f"{digest} is not in the trash: `prune trash list` shows what is")
+            raise UsageError(f"{digest} is not in the trash: `prune trash list` shows what is")
     restored: list[Trashed] = []
     count = 0
     seen: set[str] = set()

@@ -80,8 +80,9 @@ class Usage:
         return "\n".join(line.rstrip() for line in lines)
 
 
-def usage(look: Look, storage: Storage, library: Library, trash_bytes: int) -> Usage:
+def usage(look: Look, storage: Storage, trash_bytes: int) -> Usage:
     """Measure `look`'s tree; asks the storage for the size of every blob."""
+    library = look.library
     sizes: dict[str, int] = {}
     for digest in look.tree.blobs:
         try:

@@ -9,7 +9,6 @@ import pytest
 
 from pruner import trash
 from pruner.explain import Explanation, explain
-from pruner.library import Library
 from pruner.retention import parse_policies
 from pruner.usage import Usage, usage
 from tests.gc.images import artifact, digest_of, image, index, layer
@@ -31,7 +30,7 @@ def pruner(tmp_path: Path) -> Pruner:
 
 
 def explained(pruner: Pruner, digest: str) -> Explanation:
-    return explain(pruner.look(), Library(pruner.files), trash.listing(pruner.files), digest)
+    return explain(pruner.look(), trash.listing(pruner.files), pruner.settings.trash, digest)
 
 
 def touch(pruner: Pruner, path: Path, age: float) -> None:
@@ -136,7 +135,7 @@ def test_what_the_plan_says_of_a_digest_is_what_explain_says(pruner: Pruner) -> 
 
 
 def measured(pruner: Pruner) -> Usage:
-    return usage(pruner.look(), pruner.files, Library(pruner.files), 77)
+    return usage(pruner.look(), pruner.files, 77)
 
 
 def test_bytes_are_exclusive_shared_and_reclaimable(pruner: Pruner) -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -16,13 +16,15 @@ from pruner.cli import STOPPED, main
 from pruner.clock import Stopped
 from pruner.console import log
 from pruner.errors import Busy, ReadError, Refused, RegistryError
-from pruner.loop import RETRY, serve
+from pruner.loop import RETRY, Jobs, serve
 from pruner.settings import Settings
 from tests.gc.inprocess import Pruner
 from tests.gc.storagedoubles import FakeClock
 
 WEEK = 7 * 86400.0
-SETTINGS = Settings(period=WEEK, initial_delay=120, grace=3600, untagged_after=86400, uploads_after=7200)
+SETTINGS = Settings(
+    period=WEEK, initial_delay=120, grace=3600, untagged_after=86400, uploads_after=7200, trash=0
+)
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Loop:
 
     clock: FakeClock = field(default_factory=FakeClock)
     began: list[float] = field(default_factory=list[float])
+    expired: list[float] = field(default_factory=list[float])
     prepared: int = 0
     settings: Settings = SETTINGS
 
@@ -54,7 +57,11 @@ class Loop:
             if prepare is not None:
                 prepare()
 
-        return serve(self.settings, self.clock, counted, run)
+        def expire() -> int:
+            self.expired.append(self.clock.steady)
+            return 0
+
+        return serve(self.settings, self.clock, Jobs(counted, run, expire))
 
 
 def test_it_waits_first_and_then_runs_once_a_period() -> None:
@@ -92,6 +99,24 @@ def test_being_asked_to_end_while_it_waits_ends_it_well() -> None:
     loop.clock.while_asleep = stop
     assert loop.go([0]) == 0
     assert loop.began == []
+
+
+def test_the_trash_is_emptied_when_its_time_is_over_not_with_the_next_run() -> None:
+    loop = Loop(settings=replace(SETTINGS, trash=86400))
+    loop.go([0, 0])
+    assert loop.began == [120, 120 + WEEK]
+    assert [
+        86400 < moment - begun < 86500 for moment, begun in zip(loop.expired, loop.began, strict=True)
+    ] == [
+        True,
+        True,
+    ]
+
+
+def test_a_trash_that_outlasts_the_period_is_left_to_the_runs() -> None:
+    loop = Loop(settings=replace(SETTINGS, trash=2 * WEEK))
+    loop.go([0, 0])
+    assert loop.expired == []
 
 
 def test_what_cannot_be_prepared_does_not_keep_it_from_pruning() -> None:

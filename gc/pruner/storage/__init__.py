@@ -7,9 +7,11 @@ not be taken for "nothing there" (distribution's collector does so and sweeps li
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, NamedTuple, Protocol
+
+from pruner.errors import ReadError
 
 Kind = Literal["folder", "file", "symlink", "other"]
 
@@ -27,6 +29,18 @@ class Stat(NamedTuple):
     size: int
     mtime: float
     links: int
+
+
+@contextmanager
+def read_errors(storage: Storage) -> Generator[None]:
+    """Turns what the operating system refuses to one who reads into a ReadError with a way out."""
+    try:
+        yield
+    except OSError as error:
+        raise ReadError(
+            f"{error.filename or storage.root} could not be read ({error.strerror or error}): "
+            "mend the storage and run again"
+        ) from error
 
 
 class Storage(Protocol):

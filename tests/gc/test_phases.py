@@ -1,0 +1,105 @@
+"""What a run does around its phases: what was interrupted, and the read-only window."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from pruner import run as pruning
+from pruner.errors import Refused
+from tests.gc.images import image, layer
+from tests.gc.inprocess import GRACE, ONLINE, Pruner
+
+KEPT = image([layer("kept")], "kept")
+GONE = image([layer("gone")], "gone")
+
+
+class KilledError(BaseException):
+    """No code may catch it."""
+
+
+@pytest.fixture
+def pruner(tmp_path: Path) -> Pruner:
+    pruner = Pruner(tmp_path, ONLINE)
+    pruner.tree.push("app", KEPT, "kept")
+    pruner.tree.push("app", GONE)
+    pruner.old()
+    return pruner
+
+
+def test_a_plan_after_a_killed_run_is_what_the_next_run_does(pruner: Pruner) -> None:
+    before = pruner.plan()
+
+    def kill(_seconds: float) -> None:
+        raise KilledError
+
+    pruner.clock.while_asleep = kill
+    with pytest.raises(KilledError):
+        pruner.run()
+    pruner.clock.while_asleep = lambda _seconds: None
+    plan = pruner.plan()
+    assert {removal.path for removal in plan.removals} == {removal.path for removal in before.removals}
+    assert any("interrupted" in note for note in plan.notes)
+    assert pruner.look().plan.removals == plan.removals
+    assert pruner.run().removals == plan.removals
+
+
+@dataclass
+class Window:
+    """A read-only window that only counts."""
+
+    note: str | None = None
+    opened: int = 0
+    grace_inside: list[float] = field(default_factory=list[float])
+
+    @contextmanager
+    def open(self) -> Generator[str | None]:
+        self.opened += 1
+        yield self.note
+
+    def recover(self) -> bool:
+        return False
+
+
+def run_readonly(pruner: Pruner, window: Window, **settings: Any) -> pruning.Report:
+    pruner.settings = replace(pruner.settings, mode="readonly", **settings)
+    place = replace(pruner.place(), window=cast(pruning.Window, window))
+    return pruning.run(place)
+
+
+def test_a_window_is_opened_once_for_a_run_with_work_and_needs_no_grace(pruner: Pruner) -> None:
+    window = Window()
+    start = pruner.clock.steady
+    run_readonly(pruner, window)
+    assert (window.opened, pruner.clock.steady - start) == (1, 0)
+    assert not pruner.has_blob(GONE.digest)
+
+
+def test_a_run_without_work_does_not_make_the_registry_read_only(pruner: Pruner) -> None:
+    window = Window()
+    run_readonly(pruner, window)
+    run_readonly(pruner, window)
+    assert window.opened == 1
+
+
+def test_a_refused_run_does_not_make_the_registry_read_only(pruner: Pruner) -> None:
+    pruner.tree.tag_path("app", "kept").unlink()
+    (pruner.tree.tag_index_path("app", "kept", KEPT.digest)).unlink()
+    for folder in sorted((pruner.tree.repository("app") / "_manifests/tags").rglob("*"), reverse=True):
+        folder.rmdir()
+    window = Window()
+    with pytest.raises(Refused):
+        run_readonly(pruner, window)
+    assert window.opened == 0
+
+
+def test_a_window_that_cannot_be_verified_waits_the_grace(pruner: Pruner) -> None:
+    start = pruner.clock.steady
+    report = run_readonly(pruner, Window(note="a login is demanded"))
+    assert pruner.clock.steady - start >= GRACE
+    assert any("grace" in note for note in report.notes)
