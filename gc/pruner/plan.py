@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pruner import layout
@@ -94,23 +94,15 @@ def make_plan(
     return _Planner(tree, roots, marks, rules, stats, library).plan(expired)
 
 
+@dataclass(slots=True)
 class _Planner:
-    def __init__(
-        self,
-        tree: Tree,
-        roots: Mapping[str, RepositoryRoots],
-        marks: Marks,
-        rules: Rules,
-        stats: Mapping[str, Stat],
-        library: Library,
-    ) -> None:
-        self.tree = tree
-        self.roots = roots
-        self.marks = marks
-        self.rules = rules
-        self.stats = stats
-        self.library = library
-        self.kept: Counter[str] = Counter()
+    tree: Tree
+    roots: Mapping[str, RepositoryRoots]
+    marks: Marks
+    rules: Rules
+    stats: Mapping[str, Stat]
+    library: Library
+    kept: Counter[str] = field(default_factory=Counter[str])
 
     def plan(self, expired: tuple[Removal, ...]) -> Plan:
         early: list[Removal] = []
