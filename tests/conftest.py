@@ -8,6 +8,8 @@ import pytest
 _FIRST = ("tests/e2e/", "tests/plugins/test_kubernetes", "tests/gc/test_soak", "tests/gc/test_statemachine")
 
 
+# Before the workers' own hook, which reads the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.xdist_group(_group(item)))
