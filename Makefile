@@ -33,7 +33,7 @@ down: setup ## Remove all that `make up` made
 	@$(call deploy,down)
 
 test: root lint build ## Everything: lint, types, and the tests: unit, plug-ins, pruner, end to end
-	@exec $(venv) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	@exec $(venv) -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 lint: setup ## ruff and pyright
 	@.venv/bin/ruff check .
