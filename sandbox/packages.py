@@ -36,6 +36,9 @@ POLICY = Path("/usr/sbin/policy-rc.d")
 POLICY_TEXT = "#!/bin/sh\n# docker-registry sandbox: installs without starting services\nexit 101\n"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+# A machine that has just booted often updates itself; seconds.
+_WAIT = ("-o", "DPkg::Lock::Timeout=300")
+
 
 def missing(wanted: dict[str, str]) -> list[str]:
     """The packages whose program or file is not there."""
@@ -73,10 +76,10 @@ def install(packages: Iterable[str]) -> None:
         )
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     try:
-        run(["apt-get", "update", "-qq"], what="refreshing the package lists", env=quiet)
+        run(["apt-get", *_WAIT, "update", "-qq"], what="refreshing the package lists", env=quiet)
         with _services_held():
             run(
-                ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *names],
+                ["apt-get", *_WAIT, "install", "-y", "-qq", "--no-install-recommends", *names],
                 what=f"installing {listed}",
                 env=quiet,
             )
