@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Generator, Iterable
@@ -76,8 +77,8 @@ def install(packages: Iterable[str]) -> None:
         )
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     try:
-        run(["apt-get", *_WAIT, "update", "-qq"], what="refreshing the package lists", env=quiet)
-        with _services_held():
+        with _one_at_a_time(), _services_held():
+            run(["apt-get", *_WAIT, "update", "-qq"], what="refreshing the package lists", env=quiet)
             run(
                 ["apt-get", *_WAIT, "install", "-y", "-qq", "--no-install-recommends", *names],
                 what=f"installing {listed}",
@@ -85,6 +86,14 @@ def install(packages: Iterable[str]) -> None:
             )
     except SandboxError as error:
         raise SandboxError(f"{error}; run `apt-get install {listed}` yourself and try again") from error
+
+
+@contextmanager
+def _one_at_a_time() -> Generator[None]:
+    """Wait for another process of ours: apt itself waits for its package database, but not for its lists."""
+    with Path("/run/docker-registry-sandbox-apt.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
