@@ -115,6 +115,9 @@ class Registry(pulumi.ComponentResource):
             spec=k8s.core.v1.ServiceSpecArgs(
                 type="NodePort",
                 selector=pod.LABELS,
+                # A pod is ready when both containers are: a pruner that cannot start must not cut off the
+                # registry beside it, which there is only one of.
+                publish_not_ready_addresses=True,
                 ports=[
                     k8s.core.v1.ServicePortArgs(
                         name="https", port=pod.PORT, target_port="https", node_port=settings.node_port

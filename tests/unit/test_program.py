@@ -461,6 +461,7 @@ def test_the_service_opens_the_node_port(deploy: Deploy) -> None:
     service = graph.one(SERVICE)
     assert service.inputs["metadata"]["name"] == "registry"
     assert service.inputs["spec"]["type"] == "NodePort"
+    assert service.inputs["spec"]["publishNotReadyAddresses"], "whatever becomes of the pruner"
     assert service.inputs["spec"]["ports"] == [
         {"name": "https", "port": 5000, "targetPort": "https", "nodePort": 31234}
     ]
