@@ -25,6 +25,7 @@ COMEBACK = 420.0
 
 _NAMES = frozenset({"registry", "docker-registry"})
 _POLL = 0.2
+_APPEARANCE = 30.0  # seconds in which a registry that was restarted a moment ago must show itself
 _REQUEST_TIMEOUT = 10.0
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})
 _GONE = frozenset("ZX")  # a zombie holds neither files nor sockets any more
@@ -82,14 +83,23 @@ class RunningRegistry:
         in flight may only be cut by the registry itself. Raises Stopped when this process is asked to end.
         """
         self._check_address(config)
-        old = find(self._proc, config=config.path)
-        if old is None:
-            raise RegistryError(
-                "no registry process is to be seen: the pod needs shareProcessNamespace, "
-                f"and the registry must be running `registry serve {config.path}`"
-            )
+        old = self._find_soon(config)
         self._end(old, config.http.drain_timeout + DRAIN_MARGIN)
         return self.wait(config)
+
+    def _find_soon(self, config: RegistryConfig) -> RegistryProcess:
+        """The registry's process; it may just be between two lives, as a pruner that was killed left it."""
+        deadline = self._clock.monotonic() + _APPEARANCE
+        while True:
+            process = find(self._proc, config=config.path)
+            if process is not None:
+                return process
+            if self._clock.monotonic() >= deadline:
+                raise RegistryError(
+                    "no registry process is to be seen: the pod needs shareProcessNamespace, "
+                    f"and the registry must be running `registry serve {config.path}`"
+                )
+            self._clock.sleep(_POLL)
 
     def wait(self, config: RegistryConfig) -> RegistryProcess:
         """Return the registry once it runs and answers; raises RegistryError after COMEBACK, and Stopped."""

@@ -123,6 +123,17 @@ def test_an_odd_answer_to_a_push_is_an_error() -> None:
         RunningRegistry(FakeClock()).takes_writes(read)
 
 
+def test_a_registry_that_is_just_coming_back_is_waited_for(proc: FakeProc) -> None:
+    def comes() -> None:
+        if clock.time > 10 and not (proc.folder / str(2**22 + 1)).exists():
+            proc.add(2**22 + 1, "registry", "serve")  # no such process: it ends by itself
+
+    clock = FakeClock(comes)
+    with pytest.raises(RegistryError, match="did not come back"):
+        RunningRegistry(clock, proc=str(proc)).restart(settings(addr=":5000"))
+    assert clock.time > 10
+
+
 def test_a_restart_without_a_registry_says_what_is_missing(proc: FakeProc) -> None:
     with pytest.raises(RegistryError, match="shareProcessNamespace"):
         RunningRegistry(FakeClock(), proc=str(proc)).restart(settings(addr=":5000"))
