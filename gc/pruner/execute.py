@@ -156,9 +156,10 @@ class _Run:
             note = self.caches.flush(tuple(self.held.values()), blobs)
             if note:
                 self.done.notes.append(note)
-        with self._phase("look at what came meanwhile"):
-            # An image acknowledged just before the hold must not stay unreadable for the whole grace.
-            self._put_back_wanted(self.observer.look(tuple(self.held.values())))
+        if self.observer.grace > 0:
+            with self._phase("look at what came meanwhile"):
+                # An image acknowledged just before the hold must not stay unreadable for the whole grace.
+                self._put_back_wanted(self.observer.look(tuple(self.held.values())))
         with self._phase("wait the grace"):
             self.observer.progress(f"wait the grace, {format_duration(self.observer.grace)}", 0)
             self.observer.time.clock.sleep(self.observer.grace)
