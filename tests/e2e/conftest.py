@@ -9,14 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.__main__ import exclusive, need_root
-from sandbox.cluster import bring_up
 from sandbox.deploy.throwaway import sandbox_engine
 from sandbox.deploy.tools import Tools, sandbox_tools
 from sandbox.place import Place
 from sandbox.steps import Steps
-from sandbox.teardown import take_down
 from tests.e2e.stack import Stack
+from tests.freshcluster import fresh_cluster
 
 MakeStack = Callable[..., Stack]
 PORTS = count(32100)
@@ -24,16 +22,8 @@ PORTS = count(32100)
 
 @pytest.fixture(scope="package")
 def cluster() -> Iterator[Place]:
-    need_root("make e2e")
-    place = Place("e2e")
-    with exclusive(place):
-        # An earlier session may have been cut short anywhere.
-        take_down(place)
-        try:
-            bring_up(place, Steps())
-            yield place
-        finally:
-            take_down(place)
+    with fresh_cluster("e2e") as place:
+        yield place
 
 
 @pytest.fixture(scope="session")

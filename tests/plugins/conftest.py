@@ -10,12 +10,9 @@ from pathlib import Path
 import pytest
 
 from sandbox import golang
-from sandbox.__main__ import exclusive, need_root
-from sandbox.cluster import bring_up
 from sandbox.place import Place
 from sandbox.plugins.sandboxed import KUBECONFIG_VARIABLE
-from sandbox.steps import Steps
-from sandbox.teardown import take_down
+from tests.freshcluster import fresh_cluster
 from tests.plugins.stack import Stack
 
 BIN = Path(__file__).resolve().parents[2] / "sandbox" / "plugins" / "bin"
@@ -34,16 +31,8 @@ def engine() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Place]:
     """A cluster of these tests' own: fresh for every session, gone afterwards."""
-    need_root("make plugins")
-    place = Place("plugins")
-    with exclusive(place):
-        # An earlier session may have been cut short anywhere.
-        take_down(place)
-        try:
-            bring_up(place, Steps())
-            yield place
-        finally:
-            take_down(place)
+    with fresh_cluster("plugins") as place:
+        yield place
 
 
 @pytest.fixture
