@@ -28,7 +28,7 @@ _LIBRARIES = {
 _LEFT_OUT = ("tqdm/contrib/",)
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
-_MAIN = b"from pruner.cli import main\n\nraise SystemExit(main())\n"
+_MAIN = b"from pruner.cli.main import main\n\nraise SystemExit(main())\n"
 
 # The first moment that a zip archive can name.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)

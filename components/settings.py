@@ -15,8 +15,8 @@ import pulumi
 from pulumi.runtime.config import CONFIG
 
 from components import accepted
-from pruner.durations import parse_duration
-from pruner.retention import parse_policies
+from pruner.settings.durations import parse_duration
+from pruner.settings.retention import parse_policies
 
 T = TypeVar("T")
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from pruner.cli import main
+from pruner.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -8,16 +8,16 @@ from typing import Any
 
 import yaml
 
-from pruner import config as registry_config
-from pruner import run as pruning
-from pruner.library import Library
-from pruner.look import AskCluster, Look
-from pruner.process import RunningRegistry
-from pruner.report import Report
-from pruner.scan import scan
-from pruner.settings import Settings
+from pruner.decide.look import AskCluster, Look
+from pruner.inspect.report import Report
+from pruner.inspect.verify import Verification, verify
+from pruner.registry import config as registry_config
+from pruner.registry.process import RunningRegistry
+from pruner.settings.table import Settings
 from pruner.storage import Storage
-from pruner.verify import Verification, verify
+from pruner.sweep import run as pruning
+from pruner.tree.library import Library
+from pruner.tree.scan import scan
 from tests.gc.storagedoubles import ClockedFileSystem, FakeClock, Interposed
 from tests.gc.treebuilder import Entry, TreeBuilder, snapshot, stamp
 

@@ -8,14 +8,14 @@ from functools import cache
 
 import yaml
 
-from pruner import config as registry_config
-from pruner import run as pruning
-from pruner.config import RegistryConfig
-from pruner.process import RegistryProcess, RunningRegistry
-from pruner.report import Report
-from pruner.scan import Progress
-from pruner.settings import Settings
+from pruner.inspect.report import Report
+from pruner.registry import config as registry_config
+from pruner.registry.config import RegistryConfig
+from pruner.registry.process import RegistryProcess, RunningRegistry
+from pruner.settings.table import Settings
 from pruner.storage import Storage
+from pruner.sweep import run as pruning
+from pruner.tree.scan import Progress
 from tests.gc.fakeclock import SteppedClock
 from tests.gc.modelregistry import Cache, ModelRegistry
 

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pruner import config
-from pruner.config import RegistryConfig
+from pruner.registry import config
+from pruner.registry.config import RegistryConfig
 
 
 class FakeClock:

@@ -11,8 +11,8 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from pruner.safety import SETTLE
-from pruner.settings import Settings
+from pruner.decide.fuses import SETTLE
+from pruner.settings.table import Settings
 from tests.gc.fakeclock import SteppedClock
 from tests.gc.images import Image, digest_of
 from tests.gc.ledger import Ledger, Register, Required

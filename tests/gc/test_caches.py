@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import redis
 
-from pruner import caches, config
-from pruner.caches import forget_redis
-from pruner.config import RedisConfig
 from pruner.errors import RegistryError
+from pruner.registry import caches, config
+from pruner.registry.caches import forget_redis
+from pruner.registry.config import RedisConfig
 from tests.gc.conftest import StartRegistry
 from tests.gc.images import digest_of, layer
 from tests.gc.processdoubles import self_signed

@@ -15,10 +15,12 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pruner import cli, errors, state
-from pruner.commands import PROBLEMS
-from pruner.console import log
+from pruner import errors
+from pruner.cli import main as cli
+from pruner.cli.commands import PROBLEMS
+from pruner.cli.console import log
 from pruner.storage.filesystem import FileSystem
+from pruner.sweep import state
 from tests.gc.images import digest_of, image, layer
 from tests.gc.inprocess import Pruner
 from tests.gc.prunerprocess import AT_ONCE, PrunerProcess

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from pruner.clock import Stopped
-from pruner.cluster import KubernetesApi, RunningImages, running_images
+from pruner.decide.running import KubernetesApi, RunningImages, running_images
 from pruner.errors import ClusterError
 from tests.gc.processdoubles import FakeClock, self_signed, server_tls
 

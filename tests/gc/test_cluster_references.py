@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pruner.cluster import Reference, RunningImages, images_of, parse_reference
+from pruner.decide.running import Reference, RunningImages, images_of, parse_reference
 
 SHA = "sha256:" + "ab" * 32
 OTHER = "sha512:" + "cd" * 64

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pruner import config
-from pruner.config import HttpConfig, RedisConfig, RegistryConfig
 from pruner.errors import ConfigError
+from pruner.registry import config
+from pruner.registry.config import HttpConfig, RedisConfig, RegistryConfig
 
 PLAIN = "version: 0.1\nstorage: {filesystem: {rootdirectory: /data}}\nhttp: {addr: ':5000'}\n"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from pruner import config
 from pruner.errors import ConfigError
+from pruner.registry import config
 from tests.gc.realregistry import Redis, Version, binary, free_port
 
 START = 20.0  # seconds a registry may take to answer or to give up

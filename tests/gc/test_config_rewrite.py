@@ -7,9 +7,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pruner import config
-from pruner.config import with_readonly
 from pruner.errors import ConfigError
+from pruner.registry import config
+from pruner.registry.config import with_readonly
 
 
 @pytest.mark.parametrize(

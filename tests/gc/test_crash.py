@@ -14,7 +14,7 @@ from functools import cache
 import pytest
 
 from pruner.errors import PrunerError
-from pruner.settings import Settings
+from pruner.settings.table import Settings
 from tests.gc import reference, richtree
 from tests.gc.fakeclock import SteppedClock
 from tests.gc.memorystorage import MemoryStorage

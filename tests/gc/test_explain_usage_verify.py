@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from pruner import trash
-from pruner.explain import Explanation, explain
-from pruner.retention import parse_policies
-from pruner.usage import Usage, usage
+from pruner.inspect.explain import Explanation, explain
+from pruner.inspect.usage import Usage, usage
+from pruner.settings.retention import parse_policies
+from pruner.sweep import trash
 from tests.gc.images import artifact, digest_of, image, index, layer
 from tests.gc.inprocess import AT_ONCE, ONLINE, Pruner
 from tests.gc.treebuilder import snapshot, write

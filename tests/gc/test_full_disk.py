@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pruner import state, trash
 from pruner.errors import ClockError, WriteError
+from pruner.sweep import state, trash
 from tests.gc.images import digest_of, image, layer
 from tests.gc.inprocess import ONLINE, Pruner, kinds
 from tests.gc.treebuilder import snapshot

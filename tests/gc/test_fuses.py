@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from pruner.decide.fuses import NON_TRIVIAL
 from pruner.errors import NotARegistry, ReadError, Refused
-from pruner.safety import NON_TRIVIAL
-from pruner.settings import FUSES
+from pruner.settings.table import FUSES
 from tests.gc.images import image, layer
 from tests.gc.inprocess import Pruner, kinds
 from tests.gc.storagedoubles import failing, nothing

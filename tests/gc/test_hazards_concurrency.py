@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pruner import trash
 from pruner.clock import Stopped
 from pruner.errors import ClockError
+from pruner.sweep import trash
 from tests.gc.images import digest_of, image, index, layer
 from tests.gc.inprocess import GRACE, ONLINE, STATE, Pruner, kinds
 from tests.gc.prunerprocess import PrunerProcess

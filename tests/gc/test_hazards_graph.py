@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pruner.manifests import SIZE_LIMIT
+from pruner.tree.manifests import SIZE_LIMIT
 from tests.gc.images import (
     OCI_CONFIG,
     OCI_INDEX,

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from pruner.report import Report
-from pruner.retention import Policy
-from pruner.safety import SETTLE
-from pruner.settings import Settings
+from pruner.decide.fuses import SETTLE
+from pruner.inspect.report import Report
+from pruner.settings.retention import Policy
+from pruner.settings.table import Settings
 from tests.gc.fakeclock import SteppedClock
 from tests.gc.images import Image, artifact, digest_of, image, index, layer
 from tests.gc.memorystorage import File, MemoryStorage
@@ -81,7 +81,7 @@ class Scene:
 
         self.storage.between = before
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pruner.run.forget_redis", forget(self.registry))
+            patch.setattr("pruner.sweep.run.forget_redis", forget(self.registry))
             try:
                 return self.pruner.run(Interposed(self.storage, before))
             finally:
@@ -98,7 +98,7 @@ class Scene:
 
         self.storage.between = before
         with pytest.raises(Killed), pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pruner.run.forget_redis", forget(self.registry))
+            patch.setattr("pruner.sweep.run.forget_redis", forget(self.registry))
             self.pruner.run(Interposed(self.storage, before))
         self.storage.between = lambda _operation, _path: None
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from pruner.cli import STOPPED, main
+from pruner.cli.console import log
+from pruner.cli.loop import RETRY, Jobs, serve
+from pruner.cli.main import STOPPED, main
 from pruner.clock import Stopped
-from pruner.console import log
 from pruner.errors import Busy, ReadError, Refused, RegistryError
-from pruner.loop import RETRY, Jobs, serve
-from pruner.settings import Settings
+from pruner.settings.table import Settings
 from tests.gc.inprocess import Pruner
 from tests.gc.storagedoubles import FakeClock
 

@@ -10,8 +10,8 @@ from typing import Any, cast
 
 import pytest
 
-from pruner import run as pruning
 from pruner.errors import Refused
+from pruner.sweep import run as pruning
 from tests.gc.images import image, layer
 from tests.gc.inprocess import GRACE, ONLINE, Pruner
 

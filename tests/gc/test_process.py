@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pruner import process
 from pruner.errors import RegistryError
-from pruner.process import RegistryProcess, ca_file, find
+from pruner.registry import process
+from pruner.registry.process import RegistryProcess, ca_file, find
 from tests.gc.processdoubles import FakeProc
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pruner import config
 from pruner.clock import SystemClock
-from pruner.config import RegistryConfig
-from pruner.process import RunningRegistry, find
+from pruner.registry import config
+from pruner.registry.config import RegistryConfig
+from pruner.registry.process import RunningRegistry, find
 from tests.gc.conftest import StartRegistry
 from tests.gc.images import digest_of
 from tests.gc.processdoubles import self_signed

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from pruner import process
-from pruner.config import RegistryConfig
 from pruner.errors import ConfigError, RegistryError
-from pruner.process import RegistryProcess, RunningRegistry
+from pruner.registry import process
+from pruner.registry.config import RegistryConfig
+from pruner.registry.process import RegistryProcess, RunningRegistry
 from tests.gc.processdoubles import Answering, FakeClock, FakeProc, self_signed, server_tls, settings
 
 

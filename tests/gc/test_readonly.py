@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from pruner import readonly
 from pruner.clock import Stopped
-from pruner.config import RegistryConfig, parse
 from pruner.errors import ConfigError, RegistryError, WriteError
-from pruner.readonly import enter, init_config, leave, recover
+from pruner.registry import readonly
+from pruner.registry.config import RegistryConfig, parse
+from pruner.registry.readonly import enter, init_config, leave, recover
 
 TEXT = b"# ours\nversion: 0.1\nstorage: {filesystem: {rootdirectory: /data}}\nhttp: {addr: ':5000'}\n"
 OWN = TEXT + b"log: {level: info}\n"

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from pruner import readonly
-from pruner.config import RegistryConfig, parse
 from pruner.errors import RegistryError
-from pruner.readonly import enter, leave, recover
+from pruner.registry import readonly
+from pruner.registry.config import RegistryConfig, parse
+from pruner.registry.readonly import enter, leave, recover
 
 TEXT = b"version: 0.1\nstorage: {filesystem: {rootdirectory: /data}}\nhttp: {addr: ':5000'}\n"
 KILLED = 137

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from pruner.clock import SystemClock
-from pruner.process import RunningRegistry
-from pruner.readonly import enter, leave, recover
+from pruner.registry.process import RunningRegistry
+from pruner.registry.readonly import enter, leave, recover
 from tests.gc.conftest import StartRegistry
 from tests.gc.images import layer
 from tests.gc.realregistry import RealRegistry
@@ -23,9 +23,9 @@ MOMENTS = 6
 # Opens and closes the window; dies at the given call of ours, or says how many calls there were.
 PRUNER = """
 import os, signal, sys
-from pruner import process, readonly
+from pruner.registry import process, readonly
 from pruner.clock import SystemClock
-from pruner.process import RunningRegistry
+from pruner.registry.process import RunningRegistry
 path, step, seen = sys.argv[1], int(sys.argv[2]), 0
 def trace(frame, event, argument):
     global seen

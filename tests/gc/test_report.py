@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pruner.report import Report, format_bytes
+from pruner.inspect.report import Report, format_bytes
 from tests.gc.images import digest_of, image, layer
 from tests.gc.inprocess import GRACE, ONLINE, Pruner, kinds
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pruner.cluster import RunningImages
+from pruner.decide.running import RunningImages
 from pruner.errors import ClusterError
-from pruner.retention import dropped_tags, parse_policies, untagged_after
+from pruner.settings.retention import dropped_tags, parse_policies, untagged_after
 from tests.gc.images import Image, artifact, cosign_tag, digest_of, image, index, layer
 from tests.gc.inprocess import GRACE, Pruner
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pruner.durations import format_duration, parse_duration
 from pruner.errors import ConfigError
-from pruner.retention import parse_policies
-from pruner.settings import TABLE, Settings, read_settings
+from pruner.settings.durations import format_duration, parse_duration
+from pruner.settings.retention import parse_policies
+from pruner.settings.table import TABLE, Settings, read_settings
 
 GOOD = {
     "period": ("2h", 7200.0),

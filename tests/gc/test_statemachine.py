@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pruner.errors import PrunerError
-from pruner.report import Report
-from pruner.retention import Policy
-from pruner.settings import Settings
+from pruner.inspect.report import Report
+from pruner.settings.retention import Policy
+from pruner.settings.table import Settings
 from tests.gc import reference
 from tests.gc.fakeclock import SteppedClock
 from tests.gc.images import Image, artifact, cosign_tag, fallback_tag, image, index, layer, signature
@@ -231,7 +231,7 @@ class Pruning(RuleBasedStateMachine):
         report: Report | None = None
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("pruner.run.forget_redis", forget(world.registry))
+                patch.setattr("pruner.sweep.run.forget_redis", forget(world.registry))
                 report = world.pruner.run(Interposed(world.storage, before), progress)
         except (Killed, PrunerError):
             event("a run met trouble")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pruner import trash
 from pruner.errors import PrunerError
-from pruner.report import Report
+from pruner.inspect.report import Report
+from pruner.sweep import trash
 from tests.gc.images import Image, digest_of, image, index, layer
 from tests.gc.inprocess import GRACE, STATE, Pruner, kinds
 from tests.gc.treebuilder import write

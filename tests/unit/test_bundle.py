@@ -79,9 +79,9 @@ def test_its_libraries_come_from_itself_under_an_interpreter_that_has_none(progr
     # -I and -S: no environment, no site-packages, as on a stock Python image.
     code = (
         f"import sys; sys.path.insert(0, {str(program)!r})\n"
-        "import pruner.durations, redis, tqdm, yaml\n"
-        "print(*(m.__file__ for m in (pruner.durations, redis, tqdm, yaml)), sep='\\n')\n"
-        "print(yaml.safe_load('a: [1]'), pruner.durations.parse_duration('1h'))\n"
+        "import pruner.settings.durations, redis, tqdm, yaml\n"
+        "print(*(m.__file__ for m in (pruner.settings.durations, redis, tqdm, yaml)), sep='\\n')\n"
+        "print(yaml.safe_load('a: [1]'), pruner.settings.durations.parse_duration('1h'))\n"
     )
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True, cwd="/"

@@ -1,0 +1,1 @@
+"""The command line: one command a file, the console, and the loop of the gc container."""

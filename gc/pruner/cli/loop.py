@@ -1,0 +1,99 @@
+"""The loop of the gc container: wait, prune, sleep, for ever.
+
+Each run is a process of its own, so that its memory goes back when it ends and the container idles small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pruner.cli.console import say
+from pruner.clock import TOLERANCE, Clock, Stopped
+from pruner.errors import PrunerError, Refused
+from pruner.settings.durations import format_duration
+from pruner.settings.table import Settings
+
+RETRY = 900.0
+"""Seconds until a failed run is tried again, when the period is longer than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The wall clock and the steady one, read together."""
+
+    wall: float
+    steady: float
+
+    @staticmethod
+    def of(clock: Clock) -> Anchor:
+        """Both clocks now."""
+        return Anchor(clock.now(), clock.monotonic())
+
+    def jump(self, later: Anchor) -> float:
+        """Seconds by which the wall clock moved more than time passed; 0 within the tolerance."""
+        jump = (later.wall - self.wall) - (later.steady - self.steady)
+        return jump if abs(jump) > TOLERANCE else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """What the loop does.
+
+    `prepare` is called once at the start (an interrupted read-only window must not wait for the first run);
+    `run` prunes once, `expire` frees what has been in the trash for its time; both return the exit code.
+    """
+
+    prepare: Callable[[], None]
+    run: Callable[[], int]
+    expire: Callable[[], int]
+
+
+def serve(settings: Settings, clock: Clock, jobs: Jobs) -> int:
+    """Prune for ever; returns 0 when asked to end."""
+    try:
+        _prepare(jobs.prepare)
+        say("waiting", seconds=settings.initial_delay)
+        anchor = Anchor.of(clock)
+        clock.sleep(settings.initial_delay)
+        while True:
+            anchor = _trust(anchor, settings, clock)
+            code = jobs.run()
+            pause = settings.period
+            if code not in (0, Refused.exit_code):
+                pause = min(RETRY, settings.period)
+            if code:
+                say("the run failed", error=True, exit_code=code)
+            say("sleeping", seconds=pause, next=format_duration(pause))
+            if 0 < settings.trash < pause:
+                # The space of what this run removed is promised after that time, not after the period.
+                until_free = min(settings.trash + TOLERANCE, pause)
+                clock.sleep(until_free)
+                jobs.expire()
+                pause -= until_free
+            clock.sleep(pause)
+    except Stopped:
+        say("ended")
+        return 0
+
+
+def _prepare(prepare: Callable[[], None]) -> None:
+    try:
+        prepare()
+    except PrunerError as error:
+        say(str(error), error=True)
+
+
+def _trust(anchor: Anchor, settings: Settings, clock: Clock) -> Anchor:
+    """Wait out a jump of the wall clock: forward, it makes fresh files look old."""
+    while jump := anchor.jump(Anchor.of(clock)):
+        anchor = Anchor.of(clock)
+        if jump < 0:
+            say(
+                "the clock jumped back; files look younger than they are and stay longer", seconds=round(jump)
+            )
+            continue
+        wait = max(settings.grace, settings.untagged_after, settings.uploads_after)
+        say("the clock jumped forward, so files look older than they are: no run before", seconds=wait)
+        clock.sleep(wait)
+    return Anchor.of(clock)

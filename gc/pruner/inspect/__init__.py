@@ -1,0 +1,1 @@
+"""What people ask: why, how much, whether all is there, and what a run did. Reads only."""

@@ -1,0 +1,1 @@
+"""What is done: one run from its lock to its report, journalled, and the trash it leaves."""

@@ -1,0 +1,72 @@
+"""What a run clears away beside links and blobs: leftovers of the registry's, and folders that are empty.
+
+Nothing here can be undone, and nothing needs to be: no client can reach it, and a folder goes only when the
+operating system finds it empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pruner.decide.plan import Plan, Removal
+from pruner.storage import Storage
+from pruner.sweep import state
+from pruner.tree import layout
+from pruner.tree.model import Leftover
+
+
+def remove_leftover(storage: Storage, leftover: Leftover) -> bool:
+    """Remove what was left behind; False when somebody came back to it. Raises OSError."""
+    for path in leftover.files:
+        try:
+            if storage.stat(path).mtime > leftover.mtime:
+                return False
+        except FileNotFoundError:
+            continue
+    for path in leftover.files:
+        try:
+            storage.remove(path)
+        except FileNotFoundError:
+            continue
+    removed = [storage.remove_folder(path) for path in leftover.folders]
+    return all(removed)
+
+
+def remove_folders(storage: Storage, removed: Iterable[Removal], plan: Plan) -> list[Removal]:
+    """Remove the folders of what was `removed`, upwards while they are empty, then those the plan names.
+
+    Returns the removals of the plan that were carried out. Raises OSError.
+    """
+    for removal in removed:
+        _remove_empty_above(storage, removal.path)
+    done: list[Removal] = []
+    for removal in plan.of("folder"):
+        if _remove_empty(storage, removal.path):
+            done.append(removal)
+            _remove_empty_above(storage, removal.path)
+    for removal in plan.of("repository"):
+        for name in state.list_or_empty(storage, removal.path):
+            if name.startswith("_"):
+                _remove_empty(storage, f"{removal.path}/{name}")
+        if not any(name.startswith("_") for name in state.list_or_empty(storage, removal.path)):
+            done.append(removal)
+            storage.remove_folder(removal.path)  # stays when another repository lies below it
+            _remove_empty_above(storage, removal.path)
+    return done
+
+
+def _remove_empty(storage: Storage, path: str) -> bool:
+    try:
+        entries = storage.list(path)
+    except FileNotFoundError:
+        return False
+    for entry in entries:
+        if entry.kind == "folder":
+            _remove_empty(storage, f"{path}/{entry.name}")
+    return storage.remove_folder(path)
+
+
+def _remove_empty_above(storage: Storage, path: str) -> None:
+    parent = path.rpartition("/")[0]
+    while layout.is_made_for_what_is_below(parent) and storage.remove_folder(parent):
+        parent = parent.rpartition("/")[0]

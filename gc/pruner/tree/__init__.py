@@ -1,0 +1,1 @@
+"""What lies in the storage, as values: the registry's paths, a scan of them, and what manifests say."""
