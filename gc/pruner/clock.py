@@ -6,10 +6,8 @@ import threading
 import time
 from typing import Protocol
 
+from pruner.delays import TOLERANCE
 from pruner.errors import ClockError
-
-TOLERANCE = 30.0
-"""Seconds by which the wall clock may stray from the steady one, or from the storage's, unnoticed."""
 
 
 class Stopped(Exception):

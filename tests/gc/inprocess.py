@@ -86,7 +86,7 @@ class Pruner:
     def run(self, **settings: Any) -> Report:
         """One run, with these settings from now on."""
         self.settings = replace(self.settings, **settings)
-        return pruning.run(self.place())
+        return Report.of(pruning.run(self.place()))
 
     def run_as_planned(self, **settings: Any) -> Report:
         """One run on a tree that nobody else works on: it must do exactly what its plan said."""
@@ -99,7 +99,7 @@ class Pruner:
 
     def plan(self, **settings: Any) -> Report:
         self.settings = replace(self.settings, **settings)
-        return pruning.plan(self.place())
+        return Report.of(pruning.plan(self.place()))
 
     def look(self, **settings: Any) -> Look:
         self.settings = replace(self.settings, **settings)

@@ -81,10 +81,10 @@ class ModelPruner:
         )
 
     def run(self, storage: Storage | None = None, progress: Progress = QUIET) -> Report:
-        return pruning.run(self.place(storage, progress))
+        return Report.of(pruning.run(self.place(storage, progress)))
 
     def plan(self) -> Report:
-        return pruning.plan(self.place())
+        return Report.of(pruning.plan(self.place()))
 
 
 def forget(registry: ModelRegistry) -> Callable[[object, Iterable[tuple[str | None, str]]], None]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from pruner.decide.fuses import SETTLE
+from pruner.delays import SETTLE
 from pruner.settings.table import Settings
 from tests.gc.fakeclock import SteppedClock
 from tests.gc.images import Image, digest_of

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from pruner.decide.fuses import SETTLE
+from pruner.delays import SETTLE
 from pruner.inspect.report import Report
 from pruner.settings.retention import Policy
 from pruner.settings.table import Settings

@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from pruner.cli.console import log
-from pruner.cli.loop import RETRY, Jobs, serve
+from pruner.cli.loop import Jobs, serve
 from pruner.cli.main import STOPPED, main
 from pruner.clock import Stopped
+from pruner.delays import RETRY
 from pruner.errors import Busy, ReadError, Refused, RegistryError
 from pruner.settings.table import Settings
 from tests.gc.inprocess import Pruner

@@ -66,7 +66,7 @@ class Window:
         return False
 
 
-def run_readonly(pruner: Pruner, window: Window, **settings: Any) -> pruning.Report:
+def run_readonly(pruner: Pruner, window: Window, **settings: Any) -> pruning.Outcome:
     pruner.settings = replace(pruner.settings, mode="readonly", **settings)
     place = replace(pruner.place(), window=cast(pruning.Window, window))
     return pruning.run(place)

@@ -15,6 +15,8 @@ from pruner.cli.console import log, progress, say
 from pruner.clock import RunTime, Stopped, SystemClock
 from pruner.decide import fuses as safety
 from pruner.decide.running import KubernetesApi, RunningImages, running_images
+from pruner.decide.taken import Trashed
+from pruner.delays import SETTLE
 from pruner.errors import PrunerError, UsageError
 from pruner.inspect.explain import explain
 from pruner.inspect.report import Report, format_bytes
@@ -29,7 +31,6 @@ from pruner.storage import read_errors
 from pruner.storage.filesystem import FileSystem
 from pruner.sweep import run as pruning
 from pruner.sweep import state, trash
-from pruner.sweep.trash import Trashed
 from pruner.tree import layout
 from pruner.tree.library import Library
 from pruner.tree.scan import scan
@@ -69,7 +70,7 @@ def _show(arguments: argparse.Namespace, result: _Result) -> None:
 
 def run_once(arguments: argparse.Namespace, environ: Mapping[str, str], clock: SystemClock) -> int:
     """Prune once."""
-    report = pruning.run(_place(arguments, environ, clock))
+    report = Report.of(pruning.run(_place(arguments, environ, clock)))
     if SERVED not in environ or arguments.output == "json":
         _show(arguments, report)
     if not sys.stderr.isatty():
@@ -79,7 +80,7 @@ def run_once(arguments: argparse.Namespace, environ: Mapping[str, str], clock: S
 
 def show_plan(arguments: argparse.Namespace, environ: Mapping[str, str], clock: SystemClock) -> int:
     """Plan, and change nothing."""
-    report = pruning.plan(_place(arguments, environ, clock))
+    report = Report.of(pruning.plan(_place(arguments, environ, clock)))
     if arguments.output == "text":
         for removal in report.removals:
             print(
@@ -249,7 +250,7 @@ def use_trash(arguments: argparse.Namespace, environ: Mapping[str, str], clock: 
 
 def _purge(place: pruning.Place, *, expired_only: bool) -> list[Trashed]:
     """Destroy the trash, or what has been there for long enough, after a look; what is wanted goes back."""
-    least = max(place.settings.trash, safety.SETTLE) if expired_only else 0.0
+    least = max(place.settings.trash, SETTLE) if expired_only else 0.0
     batches = trash.batches(place.storage)
     if not batches:
         return []

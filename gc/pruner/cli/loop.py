@@ -9,13 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pruner.cli.console import say
-from pruner.clock import TOLERANCE, Clock, Stopped
+from pruner.clock import Clock, Stopped
+from pruner.delays import RETRY, TOLERANCE
 from pruner.errors import PrunerError, Refused
 from pruner.settings.durations import format_duration
 from pruner.settings.table import Settings
-
-RETRY = 900.0
-"""Seconds until a failed run is tried again, when the period is longer than that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The named delays and the fuses: what must hold before a run may remove anything.
+"""The fuses: what must hold before a run may remove anything.
 
 A fuse is a pure question about a tree and its plan. Each can be overridden by name, because each can be
 wrong; each refusal says so.
@@ -13,10 +13,6 @@ from pruner.settings.table import Settings
 from pruner.storage import Storage
 from pruner.tree import layout
 from pruner.tree.model import Tree
-
-SETTLE = 60.0
-"""Seconds at the most (never more than the grace) between quarantine and the look after it: a registry that
-found a blob in its place just before it was quarantined may still be writing the link."""
 
 NON_TRIVIAL = 50
 """Blobs from which on the fraction fuse looks at a tree: a small one is often pruned by half."""

@@ -11,14 +11,13 @@ from pruner.decide.mark import Marks, mark
 from pruner.decide.plan import Plan, Removal, candidates, make_plan
 from pruner.decide.roots import RepositoryRoots, Rules, find_roots
 from pruner.decide.running import RunningImages
+from pruner.decide.taken import Trashed, expired
 from pruner.errors import ClusterError
-from pruner.settings.durations import format_moment
 from pruner.settings.table import Settings
 from pruner.storage import Stat, Storage, read_errors
-from pruner.sweep import trash
 from pruner.tree import layout
 from pruner.tree.library import Library
-from pruner.tree.model import Link, Repository, Tag, Tree
+from pruner.tree.model import Repository, Tag, Tree
 from pruner.tree.scan import Progress, scan
 
 AskCluster = Callable[[], RunningImages]
@@ -54,8 +53,13 @@ class Observer:
     ask_cluster: AskCluster | None
     progress: Progress
 
-    def look(self, held: tuple[Removal, ...] | None = None, interrupted: tuple[Removal, ...] = ()) -> Look:
-        """Look at the storage; raises ReadError.
+    def look(
+        self,
+        held: tuple[Removal, ...] | None = None,
+        interrupted: tuple[Removal, ...] = (),
+        trashed: tuple[Trashed, ...] = (),
+    ) -> Look:
+        """Look at the storage; raises ReadError. The plan says what leaves the trash of what is `trashed`.
 
         A later look of a run gives what it has `held` back so far: it is looked at as if it were still in its
         place, and nothing else may go. What an `interrupted` run holds is looked at in its place too, since
@@ -71,24 +75,10 @@ class Observer:
         self.progress("mark", 0)
         marks = mark(tree, roots, self.library, rules)
         stats = self._stats(candidates(tree, marks))
-        expired = self._expired(tree, marks, rules.now)
-        plan = make_plan(tree, roots, marks, rules, stats, self.library, expired)
+        leaving = expired(trashed, tree.blobs, marks.blobs, rules.now, self.settings.trash)
+        plan = make_plan(tree, roots, marks, rules, stats, self.library, leaving)
         self.progress("plan", len(plan.removals))
         return Look(tree, rules, roots, marks, plan, self.library, warnings)
-
-    def _expired(self, tree: Tree, marks: Marks, now: float) -> tuple[Removal, ...]:
-        removals: list[Removal] = []
-        with read_errors(self.storage):
-            listing = trash.listing(self.storage)
-        for blob in listing:
-            if blob.digest in tree.blobs:
-                reason = "uploaded again since it came into the trash"
-            elif now - blob.since >= self.settings.trash and blob.digest not in marks.blobs:
-                reason = f"in the trash since {format_moment(blob.since)}"
-            else:
-                continue
-            removals.append(Removal("trash", "", blob.digest, blob.path, blob.bytes, reason))
-        return tuple(removals)
 
     def _rules(self) -> tuple[Rules, tuple[str, ...]]:
         # The time is taken before anything is listed: what comes during the look is younger than that.
@@ -155,16 +145,3 @@ def _completed(repository: Repository, removals: list[Removal]) -> Repository:
 def _folder_of_tag(removal: Removal) -> str:
     part = "/current/" if removal.kind == "tag" else "/index/"
     return removal.path.rpartition(part)[0]
-
-
-def removal_of(link: trash.HeldLink) -> Removal:
-    """What an interrupted run's journal says of a link, as the removal that it was."""
-    name, _, below = link.path.removeprefix(f"{layout.REPOSITORIES}/").partition("/_")
-    known = Link(link.path, link.digest, link.digest, link.mtime)
-    if below.startswith("layers/"):
-        return Removal("layer-link", name, link.digest, link.path, 0, "", link=known)
-    if below.startswith("manifests/revisions/"):
-        return Removal("revision", name, link.digest, link.path, 0, "", link=known)
-    tag = below.removeprefix("manifests/tags/").partition("/")[0]
-    kind = "tag" if link.path.endswith("/current/link") else "index-link"
-    return Removal(kind, name, link.digest, link.path, 0, "", tag, known)

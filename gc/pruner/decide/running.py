@@ -19,12 +19,12 @@ from http.client import HTTPException
 from typing import Any, cast
 
 from pruner.clock import Clock
+from pruner.delays import CLUSTER_RETRY, CLUSTER_TIMEOUT
 from pruner.errors import ClusterError
 
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 _PAGE = 250  # items a page, so that a large cluster's answer stays a few megabytes
-_TIMEOUT = 60.0
 _ATTEMPTS = 4
 _BUSY = frozenset({429, 500, 502, 503, 504})
 _EXPIRED = 410
@@ -154,7 +154,7 @@ class KubernetesApi:
                 return
 
     def _page(self, request: str, path: str) -> dict[str, Any]:
-        wait = 1.0
+        wait = CLUSTER_RETRY
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 return self._get(request, path)
@@ -174,7 +174,7 @@ class KubernetesApi:
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         try:
             asked = urllib.request.Request(f"{self._url}/{request}", headers=headers)
-            with self._opener.open(asked, timeout=_TIMEOUT) as response:
+            with self._opener.open(asked, timeout=CLUSTER_TIMEOUT) as response:
                 answer = json.loads(response.read())
         except urllib.error.HTTPError as error:
             raise _refusal(error, path) from error

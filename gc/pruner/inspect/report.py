@@ -9,6 +9,7 @@ from typing import Any
 
 from pruner.decide.plan import Plan, Removal
 from pruner.settings.durations import format_duration
+from pruner.sweep.run import Outcome
 from pruner.tree.model import Tree
 
 _NOUNS = {
@@ -42,6 +43,21 @@ class Report:
     phases: Mapping[str, float] = field(default_factory=dict[str, float])
     facts: Mapping[str, int] = field(default_factory=dict[str, int])
     notes: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(outcome: Outcome) -> Report:
+        """The report on what `plan` or `run` came to."""
+        root, tree, plan, done = outcome.root, outcome.tree, outcome.plan, outcome.done
+        if done is None:
+            return Report(root, False, tree, plan.removals, plan, outcome.seconds, notes=outcome.notes)
+        facts = {
+            "put_back_links": done.put_back,
+            "restored_blobs": done.restored,
+            "purged_blobs": len(done.purged),
+            "purged_bytes": sum(blob.bytes for blob in done.purged),
+        }
+        removed = tuple(done.removed)
+        return Report(root, True, tree, removed, plan, outcome.seconds, done.phases, facts, outcome.notes)
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON data; bytes and seconds are numbers, paths absolute."""

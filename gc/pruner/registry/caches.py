@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
+from pruner.delays import REDIS_TIMEOUT
 from pruner.errors import RegistryError
 from pruner.registry.config import RedisConfig
 
 _BATCH = 1000  # pairs a round trip
-_TIMEOUT = 30.0
 
 
 def forget_redis(config: RedisConfig, removed: Iterable[tuple[str | None, str]]) -> None:
@@ -56,8 +56,8 @@ def _client(config: RedisConfig) -> Any:
     from redis.sentinel import Sentinel
 
     options: dict[str, Any] = {
-        "socket_timeout": _TIMEOUT,
-        "socket_connect_timeout": _TIMEOUT,
+        "socket_timeout": REDIS_TIMEOUT,
+        "socket_connect_timeout": REDIS_TIMEOUT,
         "retry": Retry(ExponentialBackoff(cap=1, base=0.1), retries=3),
     } | _tls(config)
     login: dict[str, Any] = {"username": config.username or None, "password": config.password or None}

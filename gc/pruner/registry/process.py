@@ -14,19 +14,13 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 
 from pruner.clock import Clock
+from pruner.delays import APPEARANCE, COMEBACK, DRAIN_MARGIN, PROCESS_POLL, REGISTRY_TIMEOUT
 from pruner.errors import ConfigError, RegistryError
 from pruner.registry.config import HttpConfig, RegistryConfig
 
 DEFAULT_CA = "/etc/registry-tls/ca.crt"
-DRAIN_MARGIN = 30.0
-"""Seconds that a registry may take to end beyond its own draintimeout."""
-COMEBACK = 420.0
-"""Seconds until it must answer again; the kubelet waits up to 300 s before it starts a container anew."""
 
 _NAMES = frozenset({"registry", "docker-registry"})
-_POLL = 0.2
-_APPEARANCE = 30.0  # seconds in which a registry that was restarted a moment ago must show itself
-_REQUEST_TIMEOUT = 10.0
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})
 _GONE = frozenset("ZX")  # a zombie holds neither files nor sockets any more
 
@@ -89,7 +83,7 @@ class RunningRegistry:
 
     def _find_soon(self, config: RegistryConfig) -> RegistryProcess:
         """The registry's process; it may just be between two lives, as a pruner that was killed left it."""
-        deadline = self._clock.monotonic() + _APPEARANCE
+        deadline = self._clock.monotonic() + APPEARANCE
         while True:
             process = find(self._proc, config=config.path)
             if process is not None:
@@ -99,7 +93,7 @@ class RunningRegistry:
                     "no registry process is to be seen: the pod needs shareProcessNamespace, "
                     f"and the registry must be running `registry serve {config.path}`"
                 )
-            self._clock.sleep(_POLL)
+            self._clock.sleep(PROCESS_POLL)
 
     def wait(self, config: RegistryConfig) -> RegistryProcess:
         """Return the registry once it runs and answers; raises RegistryError after COMEBACK, and Stopped."""
@@ -114,7 +108,7 @@ class RunningRegistry:
                 raise RegistryError(
                     f"the registry did not come back within {COMEBACK:.0f} s: {problem}; see its log"
                 )
-            self._clock.sleep(_POLL)
+            self._clock.sleep(PROCESS_POLL)
 
     def present(self, config: RegistryConfig) -> bool:
         """Whether a registry runs here: its process is seen, or something answers at its address.
@@ -168,7 +162,7 @@ class RunningRegistry:
                     f"the registry (process {process.pid}) did not end within {timeout:.0f} s of SIGTERM: "
                     "see its log, and restart the pod"
                 )
-            self._clock.sleep(_POLL)
+            self._clock.sleep(PROCESS_POLL)
 
     def _trouble(self, config: RegistryConfig) -> str:
         try:
@@ -196,7 +190,7 @@ class RunningRegistry:
         if http.net == "unix":
             plain = socket.socket(socket.AF_UNIX)
             try:
-                plain.settimeout(_REQUEST_TIMEOUT)
+                plain.settimeout(REGISTRY_TIMEOUT)
                 plain.connect(http.path)
             except OSError:
                 plain.close()
@@ -213,11 +207,11 @@ class RunningRegistry:
 
     def _dial(self, http: HttpConfig) -> socket.socket:
         if http.host not in _WILDCARDS:
-            return socket.create_connection((http.host, http.port), timeout=_REQUEST_TIMEOUT)
+            return socket.create_connection((http.host, http.port), timeout=REGISTRY_TIMEOUT)
         try:
-            return socket.create_connection(("127.0.0.1", http.port), timeout=_REQUEST_TIMEOUT)
+            return socket.create_connection(("127.0.0.1", http.port), timeout=REGISTRY_TIMEOUT)
         except OSError:
-            return socket.create_connection(("::1", http.port), timeout=_REQUEST_TIMEOUT)
+            return socket.create_connection(("::1", http.port), timeout=REGISTRY_TIMEOUT)
 
     def _tls(self) -> ssl.SSLContext:
         # The peer is reached over loopback, so its name proves nothing, and a certificate of somebody's own

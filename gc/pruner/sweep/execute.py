@@ -24,9 +24,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pruner.decide.fuses import SETTLE
 from pruner.decide.look import Look, Observer
 from pruner.decide.plan import LEFTOVERS, LINKS, Removal
+from pruner.decide.taken import Trashed
+from pruner.delays import SETTLE
 from pruner.errors import PrunerError
 from pruner.settings.durations import format_duration
 from pruner.sweep import state, tidy, trash
@@ -57,7 +58,7 @@ class Execution:
     removed: list[Removal] = field(default_factory=list[Removal])
     put_back: int = 0
     restored: int = 0
-    purged: list[trash.Trashed] = field(default_factory=list[trash.Trashed])
+    purged: list[Trashed] = field(default_factory=list[Trashed])
     phases: dict[str, float] = field(default_factory=dict[str, float])
     notes: list[str] = field(default_factory=list[str])
 
@@ -248,7 +249,7 @@ class _Run:
                 if link.path in missing and trash.restore_link(self.storage, link):
                     self.done.put_back += 1
 
-    def _restore(self, trashed: list[trash.Trashed], wanted: set[str]) -> None:
+    def _restore(self, trashed: list[Trashed], wanted: set[str]) -> None:
         for blob in trashed:
             if blob.digest in wanted:
                 if trash.restore_blob(self.storage, blob):
@@ -256,7 +257,7 @@ class _Run:
                 else:
                     self._note_purged(blob)
 
-    def _note_purged(self, blob: trash.Trashed) -> None:
+    def _note_purged(self, blob: Trashed) -> None:
         self.done.purged.append(blob)
         if blob.path in self.expired:
             self.done.removed.append(self.expired[blob.path])
@@ -299,7 +300,7 @@ class _Run:
             for blob in gone:
                 self._note_purged(blob)
 
-    def _is_back(self, blob: trash.Trashed, last: Look) -> bool:
+    def _is_back(self, blob: Trashed, last: Look) -> bool:
         """Whether the blob was uploaded again: then the new one wins."""
         if blob.digest not in last.tree.blobs:
             return False

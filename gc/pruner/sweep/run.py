@@ -1,4 +1,4 @@
-"""One run or one plan, from the storage to the report."""
+"""One run or one plan, from the storage to what came of it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from pruner.clock import TOLERANCE, Clock, RunTime
+from pruner.clock import Clock, RunTime
 from pruner.decide.fuses import check_plan, check_storage
-from pruner.decide.look import AskCluster, Look, Observer, removal_of
+from pruner.decide.look import AskCluster, Look, Observer
 from pruner.decide.plan import LINKS, Plan, Removal
+from pruner.decide.taken import Trashed
+from pruner.delays import TOLERANCE
 from pruner.errors import Refused
-from pruner.inspect.report import Report
 from pruner.registry import readonly
 from pruner.registry.caches import forget_redis
 from pruner.registry.config import RegistryConfig
@@ -51,6 +52,18 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """What `plan` would do now, or what `run` did: then `done` says how. `seconds` is how long it took."""
+
+    root: str
+    tree: Tree
+    plan: Plan
+    seconds: float
+    notes: tuple[str, ...] = ()
+    done: Execution | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Place:
     """Everything a command works with, made once at the edge and passed in.
 
@@ -80,14 +93,16 @@ class Place:
         observer = self.observer(RunTime(self.clock), Library(self.storage))
         with read_errors(self.storage):
             links, decided = trash.held_links(self.storage, trash.CURRENT)
+            trashed = tuple(trash.listing(self.storage))
         if not links:
-            return observer.look()
-        look = observer.look(interrupted=() if decided else tuple(removal_of(link) for link in links))
+            return observer.look(trashed=trashed)
+        interrupted = () if decided else tuple(trash.removal_of(link) for link in links)
+        look = observer.look(interrupted=interrupted, trashed=trashed)
         warning = "a run is at work or was interrupted: the links it holds are shown in their places"
         return replace(look, warnings=(*look.warnings, warning))
 
 
-def plan(place: Place) -> Report:
+def plan(place: Place) -> Outcome:
     """What `run` would remove now; changes nothing.
 
     Raises as `run` does, but for a fuse that refuses the plan itself: that becomes a note.
@@ -102,18 +117,10 @@ def plan(place: Place) -> Report:
     except Refused as refusal:
         # The refusal tells people to look at the plan, so it must be there to be looked at.
         notes.append(f"run would refuse: {refusal}")
-    return Report(
-        place.storage.root,
-        False,
-        look.tree,
-        look.plan.removals,
-        look.plan,
-        time.elapsed,
-        notes=tuple(notes),
-    )
+    return Outcome(place.storage.root, look.tree, look.plan, time.elapsed, tuple(notes))
 
 
-def run(place: Place) -> Report:
+def run(place: Place) -> Outcome:
     """Prune once. Raises a PrunerError of which the exit code tells the kind, or Stopped."""
     time = RunTime(place.clock)
     if not check_storage(place.storage, place.given, place.config, place.settings):
@@ -130,7 +137,7 @@ def run(place: Place) -> Report:
             notes.append("the registry was read-only from an interrupted run, and takes pushes again")
         library = Library(place.storage)
         observer = place.observer(time, library)
-        look = observer.look()
+        look = observer.look(trashed=_trashed(place))
         check_plan(look.tree, look.plan, place.settings)
         looked = time.elapsed
         if place.settings.mode == "readonly" and look.plan.of(*LINKS, "blob"):
@@ -143,7 +150,8 @@ def run(place: Place) -> Report:
                 f"the space of removed blobs is free {format_duration(place.settings.trash)} from now, when "
                 "they leave the trash; `prune trash purge` frees it at once"
             )
-        return _report(place, time, look, done, (*notes, *look.warnings))
+        said = (*notes, *look.warnings, *done.notes)
+        return Outcome(place.storage.root, look.tree, look.plan, time.elapsed, said, done)
 
 
 def _in_window(place: Place, observer: Observer, notes: list[str]) -> tuple[Look, Execution]:
@@ -152,7 +160,7 @@ def _in_window(place: Place, observer: Observer, notes: list[str]) -> tuple[Look
         if unverified:
             notes.append(f"{unverified}: so the run waited the grace as well")
             observer = replace(observer, grace=place.settings.grace)
-        look = observer.look()
+        look = observer.look(trashed=_trashed(place))
         check_plan(look.tree, look.plan, place.settings)
         return look, execute(look, observer, _Caches(place, is_restarted_later=not unverified))
 
@@ -166,29 +174,15 @@ def _skew(place: Place, notes: list[str]) -> float:
     return skew
 
 
-def _report(place: Place, time: RunTime, look: Look, done: Execution, notes: tuple[str, ...]) -> Report:
-    facts = {
-        "put_back_links": done.put_back,
-        "restored_blobs": done.restored,
-        "purged_blobs": len(done.purged),
-        "purged_bytes": sum(blob.bytes for blob in done.purged),
-    }
-    return Report(
-        place.storage.root,
-        True,
-        look.tree,
-        tuple(done.removed),
-        look.plan,
-        time.elapsed,
-        done.phases,
-        facts,
-        (*notes, *done.notes),
-    )
+def _trashed(place: Place) -> tuple[Trashed, ...]:
+    with read_errors(place.storage):
+        return tuple(trash.listing(place.storage))
 
 
-def _nothing(place: Place, time: RunTime, *, executed: bool) -> Report:
+def _nothing(place: Place, time: RunTime, *, executed: bool) -> Outcome:
     note = f"{place.given} has no registry's tree yet: there is nothing to prune"
-    return Report(place.storage.root, executed, Tree(), (), EMPTY, time.elapsed, notes=(note,))
+    done = Execution() if executed else None
+    return Outcome(place.storage.root, Tree(), EMPTY, time.elapsed, (note,), done)
 
 
 class _Caches:

@@ -12,25 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
+from pruner.decide.plan import Removal
+from pruner.decide.taken import Trashed
 from pruner.errors import UsageError
 from pruner.storage import Storage
 from pruner.tree import layout
 from pruner.tree.library import Library
 from pruner.tree.manifests import Manifest
+from pruner.tree.model import Link
 
 CURRENT = f"{layout.STATE}/current"
 TRASH = f"{layout.STATE}/trash"
-
-
-@dataclass(frozen=True, slots=True)
-class Trashed:
-    """A quarantined blob: its bytes, and since when (seconds since the epoch) it is in the trash."""
-
-    batch: str
-    digest: str
-    path: str
-    bytes: int
-    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +183,16 @@ def restore(storage: Storage, digests: list[str] | None) -> tuple[list[Trashed],
         if isinstance(manifest, Manifest):
             wanted.extend(d for d in (*manifest.blobs, *manifest.children) if d in blobs or d in links)
     return restored, count
+
+
+def removal_of(link: HeldLink) -> Removal:
+    """What an interrupted run's journal says of a link, as the removal that it was."""
+    name, _, below = link.path.removeprefix(f"{layout.REPOSITORIES}/").partition("/_")
+    known = Link(link.path, link.digest, link.digest, link.mtime)
+    if below.startswith("layers/"):
+        return Removal("layer-link", name, link.digest, link.path, 0, "", link=known)
+    if below.startswith("manifests/revisions/"):
+        return Removal("revision", name, link.digest, link.path, 0, "", link=known)
+    tag = below.removeprefix("manifests/tags/").partition("/")[0]
+    kind = "tag" if link.path.endswith("/current/link") else "index-link"
+    return Removal(kind, name, link.digest, link.path, 0, "", tag, known)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from pruner.clock import Clock
+from pruner.delays import LINK_WRITE, REREAD_PAUSE
 from pruner.storage import Entry, Storage, read_errors
 from pruner.tree import layout
 from pruner.tree.model import Folder, Leftover, Link, Repository, Tag, Tree
@@ -21,9 +22,6 @@ from pruner.tree.model import Folder, Leftover, Link, Repository, Tag, Tree
 _PARTS = ("_manifests", "_layers", "_uploads")
 _LINK_LIMIT = 4096
 _REREADS = 4
-_REREAD_PAUSE = 0.05
-_WRITE_WINDOW = 60.0
-"""Seconds: v2.8 and v3.0 truncate a link before they write it, so a fresh one may be read again."""
 
 Progress = Callable[[str, int], None]
 """Told the phase and how many things it has seen so far."""
@@ -212,10 +210,10 @@ class _Scan:
                 return None
             text = content.decode(errors="replace")
             target = text if layout.is_digest(text) else None
-            fresh = abs(self.clock.now() - mtime) < _WRITE_WINDOW
+            fresh = abs(self.clock.now() - mtime) < LINK_WRITE
             if target is not None or not fresh or attempt == _REREADS - 1:
                 return Link(path, target or "" if named is None else named, target, mtime)
-            self.clock.sleep(_REREAD_PAUSE)
+            self.clock.sleep(REREAD_PAUSE)
         return None
 
     # -- folders
