@@ -15,9 +15,11 @@ from typing import Any, NoReturn
 
 import pytest
 
-from pruner import errors
+from pruner import __version__, errors
+from pruner.cli import line
 from pruner.cli import main as cli
-from pruner.cli.commands import PROBLEMS
+from pruner.cli.commands import COMMANDS, load
+from pruner.cli.commands.verify import PROBLEMS
 from pruner.cli.console import log
 from pruner.storage.filesystem import FileSystem
 from pruner.sweep import state
@@ -28,7 +30,7 @@ from tests.gc.treebuilder import age, snapshot, write
 
 KEPT = image([layer("base"), layer("kept")], "kept")
 GONE = image([layer("base"), layer("gone")], "gone")
-COMMANDS = ("serve", "run", "plan", "explain", "usage", "verify", "trash", "init-config")
+LOOK_AT_ONCE = ("--grace", "0", "--untagged-after", "0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def test_wrong_settings_are_told_by_name(pruner: Pruner, prune: Prune) -> None:
 @pytest.mark.parametrize(
     ("words", "name"),
     [
-        (("explain", "latest"), "'latest' is no digest"),
+        (("explain", "latest"), "'latest' is not a digest"),
         (("trash", "restore"), "needs digests"),
         (("trash", "purge", GONE.digest), "takes no digests"),
         (("trash", "purge", "--all"), "takes no digests"),
@@ -186,7 +188,7 @@ def test_exit_codes_are_distinct_and_documented() -> None:
     kinds = {errors.PrunerError, *errors.PrunerError.__subclasses__()} - {errors.ClusterError}
     codes = [kind.exit_code for kind in kinds]
     assert len(set(codes)) == len(codes) == 11
-    documented = {int(code) for code in re.findall(r" (\d+)  \w", cli.parser().epilog or "")}
+    documented = {int(code) for code in re.findall(r" (\d+)  \w", line.parser().epilog or "")}
     assert {0, 1, 2, PROBLEMS, cli.STOPPED, *codes} <= documented
 
 
@@ -198,10 +200,63 @@ def test_help_says_what_a_command_does(command: str, capsys: pytest.CaptureFixtu
     page = capsys.readouterr().out
     text = " ".join(page.split())  # where lines are broken depends on the terminal
     assert f"usage: prune {command}" in text
-    assert re.search(rf"^  +{command}\s+\w", cli.parser().format_help(), re.MULTILINE)
+    assert re.search(rf"^  +{command}\s+\w", line.parser().format_help(), re.MULTILINE)
     if command != "init-config":
-        assert "exit codes:" in text and "GC_" in text and "default 1h" in text
+        assert "exit codes:" in text and "GC_" in text
         assert re.search(r"^\w[^\n]*\.$", page, re.MULTILINE), "a sentence about it"
+
+
+@pytest.mark.parametrize(
+    ("command", "has", "has_not"),
+    [
+        ("serve", "--period --grace --max-fraction --trash --override", ""),
+        ("run", "--grace --max-fraction --trash --override", "--period --initial-delay"),
+        ("plan", "--grace --max-fraction --trash --override", "--period --initial-delay"),
+        ("explain", "--grace --trash --override", "--period --max-fraction"),
+        ("usage", "--grace --override", "--period --max-fraction --trash"),
+        ("verify", "--override", "--period --grace --max-fraction --trash --retention"),
+        ("trash", "--trash --grace --override", "--period --max-fraction"),
+        ("init-config", "", "--override --grace"),
+    ],
+)
+def test_a_command_lists_and_takes_the_settings_that_concern_it(
+    prune: Prune, capsys: pytest.CaptureFixture[str], command: str, has: str, has_not: str
+) -> None:
+    page = line.command_parser(command, load(command)).format_help()
+    for option in has.split():
+        assert f"  {option} " in page
+    words = {"explain": [GONE.digest], "trash": ["list"], "init-config": ["a", "b"]}.get(command, [])
+    for option in has_not.split():
+        assert f"  {option} " not in page
+        with pytest.raises(SystemExit) as caught:
+            cli.main([command, f"{option}=1", *words], {})
+        assert caught.value.code == 2
+        assert f"{option} does not concern {command}" in capsys.readouterr().err
+    if command == "verify":
+        assert prune("verify", GC_GRACE="soon", GC_PERIOD="0").code == 0, "a variable is another command's"
+
+
+def test_options_may_stand_before_the_command(pruner: Pruner) -> None:
+    words = ("--output", "json", "--config", str(pruner.config), "--grace=0")
+    process = PrunerProcess(pruner.config)
+    command = [*process.command("plan")[:3], *words, "plan", "--untagged-after", "0"]
+    plan = subprocess.run(command, env=process.variables(), capture_output=True, check=True)
+    assert json.loads(plan.stdout)["removals"] == process.report("plan", *LOOK_AT_ONCE)["removals"] != []
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"], {})
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"prune {__version__}\n"
+
+
+def test_a_dry_run_is_the_plan(pruner: Pruner, prune: Prune) -> None:
+    before = snapshot(pruner.data)
+    dry = prune("run", "--dry-run", "--output", "json", *AT_ONCE).json
+    assert dry["removals"] == prune("plan", "--output", "json", *AT_ONCE).json["removals"] != []
+    assert dry["summary"]["executed"] is False
+    assert snapshot(pruner.data) == before
 
 
 # Results
@@ -227,8 +282,8 @@ def test_logs_are_lines_of_json_or_logfmt_and_never_on_standard_output(prune: Pr
     phases = [line["phase"] for line in lines if line["msg"] == "phase"]
     assert phases.index("quarantine") > phases.index("mark")
     assert lines[-1]["removable_blobs"] == 3
-    for line in prune("run", *AT_ONCE).err.splitlines():
-        assert re.match(r'time=\S+Z level=info msg=(\w+|".*")', line), line
+    for said in prune("run", *AT_ONCE).err.splitlines():
+        assert re.match(r'time=\S+Z level=info msg=(\w+|".*")', said), said
 
 
 def test_variables_set_what_options_do(pruner: Pruner, prune: Prune) -> None:
@@ -239,10 +294,10 @@ def test_variables_set_what_options_do(pruner: Pruner, prune: Prune) -> None:
 
 
 def test_usage_explain_and_verify_speak_json(pruner: Pruner, prune: Prune) -> None:
-    used = prune("usage", "--output", "json", *AT_ONCE).json
+    used = prune("usage", "--output", "json", *LOOK_AT_ONCE).json
     assert used["repositories"][0]["name"] == "app"
     assert used["reclaimable_bytes"] == used["repositories"][0]["reclaimable_bytes"] > 4096
-    explained = prune("explain", GONE.digest, "--output", "json", *AT_ONCE).json
+    explained = prune("explain", GONE.digest, "--output", "json", *LOOK_AT_ONCE).json
     assert (explained["digest"], explained["fate"]) == (GONE.digest, "goes")
     assert prune("verify", "--digests", "--output", "json").json["ok"] is True
     pruner.tree.blob_path(digest_of(layer("kept"))).write_bytes(b"rotten")

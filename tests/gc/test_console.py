@@ -57,7 +57,7 @@ def test_bars_on_a_terminal(process: PrunerProcess) -> None:
 def test_an_error_on_a_terminal_is_a_sentence(process: PrunerProcess) -> None:
     code, output, shown = on_a_terminal(process, "run", "--grace", "soon")
     assert (code, output) == (3, "")
-    assert shown.startswith("prune: --grace: 'soon' is no duration")
+    assert shown.startswith("prune: --grace: 'soon' is not a duration")
     assert shown.count("\n") == 1
 
 

@@ -84,7 +84,7 @@ def test_how_long_untagged_manifests_stay(policies: list[dict[str, Any]], after:
 
 WRONG: list[tuple[object, str]] = [
     ({"keepLast": 1}, "give a list"),
-    ("[{", "no JSON"),
+    ("[{", "not JSON"),
     ("7", "give a list"),
     (["x"], r"retention\[0\] is 'x'"),
     ([{}], r"retention\[0\] is empty"),
@@ -93,7 +93,7 @@ WRONG: list[tuple[object, str]] = [
     ([{"keepLast": True}], "keepLast is True"),
     ([{"keepLast": 1.5}], "keepLast is 1.5"),
     ([{"keepLast": "3"}], "keepLast is '3'"),
-    ([{"keepWithin": "soon"}], r"keepWithin: 'soon' is no duration"),
+    ([{"keepWithin": "soon"}], r"keepWithin: 'soon' is not a duration"),
     ([{"untagged": "never"}], "untagged is 'never'"),
     ([{"untagged": "after soon"}], "untagged: 'soon'"),
     ([{"repositories": []}], r"repositories is \[\]"),

@@ -110,7 +110,7 @@ def test_durations(value: object, seconds: float) -> None:
     "value", ["", "h", "5x", "1h 30", "m5", "-1h", True, None, [], "1e999", -1, float("nan")]
 )
 def test_what_is_no_duration(value: object) -> None:
-    with pytest.raises(ValueError, match=r"is no duration: give a number of seconds"):
+    with pytest.raises(ValueError, match=r"is not a duration: give a number of seconds"):
         parse_duration(value)
 
 

@@ -1,1 +1,1 @@
-"""The command line: one command a file, the console, and the loop of the gc container."""
+"""The command line: words to a command, one file a command, the console, and the loop of the gc container."""

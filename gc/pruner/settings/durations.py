@@ -18,7 +18,7 @@ def parse_duration(value: object) -> float:
     negative, not finite, a boolean, an unknown unit.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise ValueError(f"{value!r} is no duration: give {_ACCEPTED}")
+        raise ValueError(f"{value!r} is not a duration: give {_ACCEPTED}")
     if isinstance(value, str):
         text = value.strip()
         parts = _PART.findall(text)
@@ -27,9 +27,9 @@ def parse_duration(value: object) -> float:
         try:
             value = float(text)
         except ValueError:
-            raise ValueError(f"{text!r} is no duration: give {_ACCEPTED}") from None
+            raise ValueError(f"{text!r} is not a duration: give {_ACCEPTED}") from None
     if not math.isfinite(value) or value < 0:
-        raise ValueError(f"{value!r} is no duration: give {_ACCEPTED}, and not below 0")
+        raise ValueError(f"{value!r} is not a duration: give {_ACCEPTED}, and not below 0")
     return float(value)
 
 

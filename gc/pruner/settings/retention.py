@@ -53,7 +53,7 @@ def parse_policies(value: object) -> tuple[Policy, ...]:
         try:
             value = json.loads(value) if value.strip() else []
         except ValueError as error:
-            raise ValueError(f"the retention policies are no JSON ({error})") from None
+            raise ValueError(f"the retention policies are not JSON ({error})") from None
     if not isinstance(value, list):
         raise ValueError(f"retention is {value!r}: give a list of policies")
     return tuple(_policy(f"retention[{n}]", entry) for n, entry in enumerate(cast("list[object]", value)))

@@ -32,14 +32,19 @@ class Settings:
     override: frozenset[str] = frozenset()
 
 
+Part = Literal["serve", "run", "look", "trash", "storage"]
+"""What a setting is about: the loop, a whole run, a look at the tree, the trash, or where the storage is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """How one setting is read: `parse` raises ValueError with a sentence."""
+    """How one setting is read: `parse` raises ValueError with a sentence; `part` says what it concerns."""
 
     name: str
     parse: Callable[[str], Any]
     metavar: str
     help: str
+    part: Part = "run"
 
     @property
     def variable(self) -> str:
@@ -65,7 +70,7 @@ def _fraction(text: str) -> float:
     except ValueError:
         value = -1.0
     if not 0 < value <= 1:
-        raise ValueError(f"{text!r} is no fraction: give a number above 0 and up to 1, such as 0.5")
+        raise ValueError(f"{text!r} is not a fraction: give a number above 0 and up to 1, such as 0.5")
     return value
 
 
@@ -88,39 +93,51 @@ def _overrides(text: str) -> frozenset[str]:
     names = frozenset(part.strip() for part in text.split(",") if part.strip())
     for name in sorted(names):
         if name not in FUSES:
-            raise ValueError(f"{name!r} is no fuse: give some of {', '.join(FUSES)}, with commas")
+            raise ValueError(f"{name!r} is not a fuse: give some of {', '.join(FUSES)}, with commas")
     return names
 
 
 TABLE = (
-    Setting("period", _above_zero, "DURATION", "pause between two runs of serve (default 7d)"),
-    Setting("initial_delay", parse_duration, "DURATION", "serve waits this long first (default 120s)"),
+    Setting("period", _above_zero, "DURATION", "pause between two runs of serve (default 7d)", "serve"),
+    Setting(
+        "initial_delay", parse_duration, "DURATION", "serve waits this long first (default 120s)", "serve"
+    ),
     Setting(
         "grace",
         parse_duration,
         "DURATION",
         "nothing younger is ever touched, and a run waits this long between its two marks; longer than a "
         "push may take from its first upload to its manifest (default 1h; 0: at once)",
+        "look",
     ),
     Setting(
         "untagged_after",
         parse_duration,
         "DURATION",
         "an untagged manifest pushed longer ago may go (default 24h)",
+        "look",
     ),
     Setting(
         "uploads_after",
         parse_duration,
         "DURATION",
         "an upload unchanged for so long is abandoned (default 24h)",
+        "look",
     ),
-    Setting("trash", parse_duration, "DURATION", "removed blobs stay restorable for so long (default 24h)"),
+    Setting(
+        "trash",
+        parse_duration,
+        "DURATION",
+        "removed blobs stay restorable for so long (default 24h)",
+        "trash",
+    ),
     Setting(
         "mode",
         _choice("online", "readonly"),
         "MODE",
         "online, or readonly: the registry takes no pushes during a run, and the run waits for nothing "
         "(default online)",
+        "look",
     ),
     Setting(
         "max_fraction",
@@ -128,30 +145,34 @@ TABLE = (
         "FRACTION",
         "refuse to remove more than this part of the blobs of a tree of 50 or more (default 0.5)",
     ),
-    Setting("retention", parse_policies, "JSON", "retention policies, as in the stack key retention"),
+    Setting("retention", parse_policies, "JSON", "retention policies, as in the stack key retention", "look"),
     Setting(
         "protect_running",
         _flag,
         "true|false",
         "keep every image that a pod of the cluster runs or a workload names (default false; a stack: true)",
+        "look",
     ),
     Setting(
         "dangling_tags",
         _choice("keep", "remove"),
         "keep|remove",
         "what becomes of tags that name no manifest (default keep: they are reported)",
+        "look",
     ),
-    Setting("override", _overrides, "FUSES", f"go on although a fuse says no: {', '.join(FUSES)}"),
+    Setting("override", _overrides, "FUSES", f"go on although a fuse refuses: {', '.join(FUSES)}", "storage"),
 )
 
 
-def read_settings(options: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
-    """Settings from options (by name, None: not given) and `GC_*` variables; an option wins.
+def read_settings(
+    options: Mapping[str, str | None], environ: Mapping[str, str], table: tuple[Setting, ...] = TABLE
+) -> Settings:
+    """The settings of `table` from options (by name, None: not given) and `GC_*` variables; an option wins.
 
     Raises ConfigError with a sentence that names the option or variable, the value and what is accepted.
     """
     values: dict[str, Any] = {}
-    for setting in TABLE:
+    for setting in table:
         text = options.get(setting.name)
         source = setting.option
         if text is None:

@@ -1,0 +1,99 @@
+"""One call of a command: what it was asked, and what every command makes of that."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pruner.cli import output
+from pruner.cli.commands import Command
+from pruner.cli.console import progress
+from pruner.clock import SystemClock
+from pruner.errors import ConfigError
+from pruner.registry import config as registry_config
+from pruner.registry.process import RunningRegistry, ca_file
+from pruner.settings.table import TABLE, read_settings
+from pruner.storage.filesystem import FileSystem
+from pruner.sweep import run as pruning
+
+if TYPE_CHECKING:
+    from pruner.decide.running import RunningImages
+
+SERVED = "PRUNER_IS_SERVED"
+"""Set in the environment of a command that `serve` started: its result is a log line, not a page."""
+
+
+class Result(Protocol):
+    """What a command found or did."""
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON data."""
+        ...
+
+    def text(self) -> str:
+        """As lines for a person."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command with its arguments, the environment and the clock."""
+
+    command: Command
+    arguments: argparse.Namespace
+    environ: Mapping[str, str]
+    clock: SystemClock
+
+    @property
+    def served(self) -> bool:
+        """Whether `serve` started this process."""
+        return SERVED in self.environ
+
+    def place(self) -> pruning.Place:
+        """Everything that a command works with. Raises ConfigError."""
+        arguments, environ, clock = self.arguments, self.environ, self.clock
+        table = tuple(setting for setting in TABLE if setting.part in self.command.SETTINGS)
+        settings = read_settings({each.name: getattr(arguments, each.name) for each in table}, environ, table)
+        given = arguments.config or environ.get("GC_CONFIG") or None
+        try:
+            config = registry_config.load(given, environ)
+        except RecursionError:
+            raise ConfigError(
+                f"{given or 'the registry configuration'} is nested too deeply to be read: "
+                "no registry's configuration is"
+            ) from None
+
+        def ask_cluster() -> RunningImages:
+            from pruner.decide.running import KubernetesApi, running_images  # TLS is slow to import
+
+            return running_images(KubernetesApi.of_pod(environ, clock))
+
+        shown = progress()
+
+        def heard(phase: str, count: int) -> None:
+            clock.sleep(0)  # what never sleeps hears here that it was asked to end
+            shown(phase, count)
+
+        # Closing a window must not be cut short by the SIGTERM that ends the run: a clock that nobody stops.
+        window = pruning.Window(config.path, environ, RunningRegistry(SystemClock(), ca=ca_file(environ)))
+        return pruning.Place(
+            FileSystem(config.root),
+            config.root,
+            config,
+            settings,
+            clock,
+            RunningRegistry(clock, ca=ca_file(environ)),
+            window,
+            ask_cluster if settings.protect_running else None,
+            heard,
+        )
+
+    def show(self, result: Result) -> None:
+        """Print the result in the form that was asked for. Raises WriteError."""
+        if self.arguments.output == "json":
+            output.write(json.dumps(result.to_json(), indent=2))
+        else:
+            output.page(result.text())

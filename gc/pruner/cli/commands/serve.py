@@ -1,0 +1,98 @@
+"""`prune serve`: the gc container's life."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import subprocess
+import sys
+
+from pruner.cli import loop
+from pruner.cli.call import SERVED, Call
+from pruner.clock import Stopped
+from pruner.decide.fuses import check_storage
+from pruner.errors import PrunerError
+from pruner.settings.table import TABLE, Part
+from pruner.sweep import run as pruning
+from pruner.sweep import state
+
+SETTINGS: tuple[Part, ...] = ("serve", "run", "look", "trash", "storage")
+FORMS = ("text", "json")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Nothing of its own."""
+    del parser
+
+
+def changes(arguments: argparse.Namespace) -> bool:
+    """Its runs do."""
+    del arguments
+    return True
+
+
+def run(call: Call) -> int:
+    """Prune for ever; each run is a process of its own, given what we were given."""
+    place = call.place()
+    clock = call.clock
+    child: list[subprocess.Popen[bytes]] = []
+
+    def stop(*_: object) -> None:
+        clock.stop()
+        for process in child:
+            process.send_signal(signal.SIGTERM)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, stop)
+    program = sys.orig_argv[1 : len(sys.orig_argv) - len(sys.argv[1:])]
+    output = ("--output", call.arguments.output)
+    environ = _environ(call)
+
+    def prune(*command: str) -> int:
+        with subprocess.Popen(
+            [sys.executable, *program, *command, *output], env=environ, start_new_session=True
+        ) as process:
+            child[:] = [process]
+            try:
+                clock.sleep(0)
+            except Stopped:
+                process.send_signal(signal.SIGTERM)  # we were asked when there was no child to ask yet
+            code = process.wait()
+            child.clear()
+        clock.sleep(0)
+        return code
+
+    jobs = loop.Jobs(
+        prepare=lambda: _prepare(place), run=lambda: prune("run"), expire=lambda: prune("trash", "expire")
+    )
+    return loop.serve(place.settings, clock, jobs)
+
+
+def _environ(call: Call) -> dict[str, str]:
+    """Our environment with our options as variables, so that each command takes what concerns it."""
+    environ = {**call.environ, SERVED: "1"}
+    if call.arguments.config:
+        environ["GC_CONFIG"] = call.arguments.config
+    for setting in TABLE:
+        text = getattr(call.arguments, setting.name)
+        if text is not None:
+            environ[setting.variable] = text
+    return environ
+
+
+def _prepare(place: pruning.Place) -> None:
+    """Close a read-only window that an earlier pruner left open, and take the reserved space.
+
+    Under the lock, where there is a tree to lock: a run that is still at work needs its window.
+    """
+    try:
+        has_tree = check_storage(place.storage, place.given, place.config, place.settings)
+    except PrunerError:
+        place.window.recover()
+        raise
+    if not has_tree:
+        place.window.recover()
+        return
+    with state.locked(place.storage), state.write_errors(place.storage):
+        place.window.recover()
+        state.reserve(place.storage)
