@@ -2,75 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from pruner.clock import Stopped
-from pruner.decide.running import KubernetesApi, RunningImages, running_images
+from pruner.decide.running import RunningImages, running_images
 from pruner.errors import ClusterError
-from tests.gc.processdoubles import FakeClock, self_signed, server_tls
+from pruner.kubernetes import KubernetesApi, NotFound
+from tests.gc.fakeapi import FakeApi
+from tests.gc.processdoubles import FakeClock, self_signed
 
 SHA = "sha256:" + "ab" * 32
 OTHER = "sha512:" + "cd" * 64
-
-
-class FakeApi:
-    """An API server that lists `objects` in pages of two; the `failures` of a path are answered first."""
-
-    def __init__(self, identity: Path) -> None:
-        self.objects: dict[str, list[dict[str, Any]]] = {}
-        self.failures: dict[str, list[tuple[int, bytes]]] = {}
-        self.requests: list[str] = []
-        self.token = "first"
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                outer.requests.append(self.path)
-                status, body = outer.answer(self.path, self.headers["Authorization"])
-                self.send_response(status)
-                if status == 302:
-                    self.send_header("Location", "https://elsewhere.example/")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002, the parameter's name is inherited
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.socket = server_tls(identity).wrap_socket(self.server.socket, server_side=True)
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
-        self.thread.start()
-
-    @property
-    def environ(self) -> dict[str, str]:
-        host, port = self.server.server_address[:2]
-        return {"KUBERNETES_SERVICE_HOST": str(host), "KUBERNETES_SERVICE_PORT": str(port)}
-
-    def answer(self, target: str, authorization: str | None) -> tuple[int, bytes]:
-        path, query = urlsplit(target).path.strip("/"), parse_qs(urlsplit(target).query)
-        if self.failures.get(path):
-            return self.failures[path].pop(0)
-        if authorization != f"Bearer {self.token}":
-            return 401, json.dumps({"kind": "Status", "message": "Unauthorized"}).encode()
-        objects, start = self.objects.get(path, []), int(query.get("continue", ["0"])[0])
-        end = start + 2 if query["limit"] != ["0"] else len(objects)
-        metadata = {"continue": str(end)} if end < len(objects) else {}
-        return 200, json.dumps({"metadata": metadata, "items": objects[start:end]}).encode()
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -267,3 +214,41 @@ def test_an_ipv6_address_makes_a_url(account: Path, monkeypatch: pytest.MonkeyPa
     api = KubernetesApi.of_pod({"KUBERNETES_SERVICE_HOST": "fd00::1"}, FakeClock(), str(account))
     with pytest.raises(ClusterError, match=r"https://\[fd00::1\]:443 cannot be reached: asked fd00::1"):
         running_images(api)
+
+
+# Single objects
+
+
+CONFIG_MAP = "api/v1/namespaces/images/configmaps/record"
+
+
+def test_an_object_is_read_and_merged_into(server: FakeApi, api: KubernetesApi) -> None:
+    server.single[CONFIG_MAP] = {"metadata": {"name": "record"}, "data": {"a": "1", "b": "2"}}
+    assert api.get(CONFIG_MAP)["data"] == {"a": "1", "b": "2"}
+    assert api.patch(CONFIG_MAP, {"data": {"b": None, "c": "3"}})["data"] == {"a": "1", "c": "3"}
+    assert api.get(CONFIG_MAP)["data"] == {"a": "1", "c": "3"}
+
+
+def test_an_object_is_made(server: FakeApi, api: KubernetesApi) -> None:
+    api.post("api/v1/namespaces/images/events", {"reason": "Pruned"})
+    assert server.single["api/v1/namespaces/images/events"] == {"reason": "Pruned"}
+
+
+def test_an_object_that_is_not_there_is_told_apart_from_a_refusal(
+    server: FakeApi, api: KubernetesApi
+) -> None:
+    with pytest.raises(NotFound, match=f"404 for {CONFIG_MAP}"):
+        api.get(CONFIG_MAP)
+    with pytest.raises(NotFound):
+        api.patch(CONFIG_MAP, {})
+    server.failures[CONFIG_MAP] = [(403, b'{"message": "no"}')] * 2
+    for call, may in ((lambda: api.get(CONFIG_MAP), "get"), (lambda: api.patch(CONFIG_MAP, {}), "patch")):
+        with pytest.raises(ClusterError, match=f"403 .*: no; .* must be allowed to {may} it") as refusal:
+            call()
+        assert not isinstance(refusal.value, NotFound)
+
+
+def test_a_busy_server_is_asked_again_to_patch(server: FakeApi, api: KubernetesApi) -> None:
+    server.single[CONFIG_MAP] = {}
+    server.failures[CONFIG_MAP] = [(503, b"{}")] * 3
+    assert api.patch(CONFIG_MAP, {"data": {"a": "1"}}) == {"data": {"a": "1"}}

@@ -67,7 +67,8 @@ class Call:
             ) from None
 
         def ask_cluster() -> RunningImages:
-            from pruner.decide.running import KubernetesApi, running_images  # TLS is slow to import
+            from pruner.decide.running import running_images
+            from pruner.kubernetes import KubernetesApi  # TLS is slow to import
 
             return running_images(KubernetesApi.of_pod(environ, clock))
 

@@ -1,33 +1,13 @@
-"""Which images the cluster runs or names, asked of the Kubernetes API.
-
-The standard library speaks to the API: the official client is some 30 MB, and the ConfigMap that brings the
-pruner into the pod holds 1 MiB. All that is needed is to list a few kinds, in pages.
-"""
+"""Which images the cluster runs or names, asked of the Kubernetes API."""
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import ssl
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
-from typing import Any, cast
+from typing import Any
 
-from pruner.clock import Clock
-from pruner.delays import CLUSTER_RETRY, CLUSTER_TIMEOUT
-from pruner.errors import ClusterError
-
-ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-
-_PAGE = 250  # items a page, so that a large cluster's answer stays a few megabytes
-_ATTEMPTS = 4
-_BUSY = frozenset({429, 500, 502, 503, 504})
-_EXPIRED = 410
+from pruner.kubernetes import KubernetesApi, mapping, mappings
 
 # Where each kind keeps its pod's specification.
 _WORKLOADS: Mapping[str, tuple[str, ...]] = {
@@ -96,98 +76,6 @@ def parse_reference(text: str) -> Reference:
     return Reference(tuple(names), tag if tag or digest else "latest", digest or None)
 
 
-class KubernetesApi:
-    """The API server as a pod reaches it: list requests with the pod's service account.
-
-    The token is read anew for every request, as the kubelet replaces it within the hour.
-    """
-
-    def __init__(self, url: str, token_file: str, ca_file: str, clock: Clock) -> None:
-        """`url` is the server's https address; raises ClusterError when the CA file cannot be used."""
-        self._url = url
-        self._token_file = token_file
-        self._clock = clock
-        try:
-            context = ssl.create_default_context(cafile=ca_file)
-        except OSError as error:
-            raise ClusterError(f"the cluster's CA {ca_file} cannot be read ({error})") from error
-        # No proxy and no redirect: the token goes to the API server alone.
-        self._opener = urllib.request.build_opener(
-            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context), _NoRedirect()
-        )
-
-    @classmethod
-    def of_pod(cls, environ: Mapping[str, str], clock: Clock, account: str = ACCOUNT) -> KubernetesApi:
-        """The API of the cluster this pod runs in; raises ClusterError outside of one."""
-        host, port = environ.get("KUBERNETES_SERVICE_HOST"), environ.get("KUBERNETES_SERVICE_PORT", "443")
-        if not host:
-            raise ClusterError(
-                "running images are to be protected, but KUBERNETES_SERVICE_HOST is not set, so this is no "
-                "pod of a cluster: set GC_PROTECT_RUNNING to false to prune without asking one"
-            )
-        host = f"[{host}]" if ":" in host else host
-        return cls(
-            f"https://{host}:{port}", os.path.join(account, "token"), os.path.join(account, "ca.crt"), clock
-        )
-
-    def items(self, path: str) -> Iterator[dict[str, Any]]:
-        """Every object of the kind at `path`, in all namespaces, page by page; some may come twice.
-
-        Raises ClusterError when the server refuses, cannot be reached or gives no list, and Stopped.
-        """
-        token, limit = "", _PAGE
-        while True:
-            query = {"limit": str(limit)} | ({"continue": token} if token else {})
-            try:
-                page = self._page(f"{path}?{urllib.parse.urlencode(query)}", path)
-            except _ExpiredError:
-                if not token:
-                    raise
-                # The pages took longer than the server remembers: begin again, all on one page.
-                token, limit = "", 0
-                continue
-            if "items" not in page:
-                raise ClusterError(f"the cluster's API gave no list of {path}")
-            yield from _mappings(page["items"])
-            token = str(_mapping(page.get("metadata")).get("continue") or "")
-            if not token:
-                return
-
-    def _page(self, request: str, path: str) -> dict[str, Any]:
-        wait = CLUSTER_RETRY
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                return self._get(request, path)
-            except _BusyError:
-                if attempt == _ATTEMPTS:
-                    raise
-            self._clock.sleep(wait)
-            wait *= 2
-        raise AssertionError("unreachable")
-
-    def _get(self, request: str, path: str) -> dict[str, Any]:
-        try:
-            with open(self._token_file, encoding="utf-8") as file:
-                token = file.read().strip()
-        except OSError as error:
-            raise ClusterError(f"the service account's token {self._token_file}: {error.strerror}") from error
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
-        try:
-            asked = urllib.request.Request(f"{self._url}/{request}", headers=headers)
-            with self._opener.open(asked, timeout=CLUSTER_TIMEOUT) as response:
-                answer = json.loads(response.read())
-        except urllib.error.HTTPError as error:
-            raise _refusal(error, path) from error
-        except (OSError, HTTPException) as error:
-            reason = error.reason if isinstance(error, urllib.error.URLError) else error
-            raise _BusyError(f"the cluster's API at {self._url} cannot be reached: {reason}") from error
-        except ValueError as error:
-            raise ClusterError(f"the cluster's API gave no JSON for {path}: {error}") from error
-        if not isinstance(answer, dict):
-            raise ClusterError(f"the cluster's API gave no list of {path}")
-        return cast("dict[str, Any]", answer)
-
-
 def running_images(api: KubernetesApi) -> RunningImages:
     """Every image that a pod runs or a workload names, in all namespaces.
 
@@ -215,16 +103,16 @@ def images_of(names: Iterable[str]) -> RunningImages:
 def _named(item: Mapping[str, Any], spec_path: tuple[str, ...]) -> Iterator[str]:
     spec: Mapping[str, Any] = item
     for key in spec_path:
-        spec = _mapping(spec.get(key))
+        spec = mapping(spec.get(key))
     for kind in _CONTAINERS:
-        for container in _mappings(spec.get(kind)):
+        for container in mappings(spec.get(kind)):
             yield from _texts(container, "image")
-    for volume in _mappings(spec.get("volumes")):
-        yield from _texts(_mapping(volume.get("image")), "reference")
+    for volume in mappings(spec.get("volumes")):
+        yield from _texts(mapping(volume.get("image")), "reference")
     # The digest that a tag meant when the pod began: the tag may have moved on.
-    status = _mapping(item.get("status"))
+    status = mapping(item.get("status"))
     for kind in _STATUSES:
-        for container in _mappings(status.get(kind)):
+        for container in mappings(status.get(kind)):
             yield from _texts(container, "image", "imageID")
 
 
@@ -233,41 +121,3 @@ def _texts(mapping: Mapping[str, Any], *keys: str) -> Iterator[str]:
         value = mapping.get(key)
         if isinstance(value, str) and value:
             yield value
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
-
-
-def _mappings(value: object) -> list[dict[str, Any]]:
-    if not isinstance(value, list):
-        return []
-    return [cast("dict[str, Any]", item) for item in cast("list[object]", value) if isinstance(item, dict)]
-
-
-class _BusyError(ClusterError):
-    """Worth another attempt."""
-
-
-class _ExpiredError(ClusterError):
-    """The continue token is too old."""
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        return None
-
-
-def _refusal(error: urllib.error.HTTPError, path: str) -> ClusterError:
-    try:
-        message = str(_mapping(json.loads(error.read())).get("message") or error.reason)
-    except (OSError, ValueError):
-        message = str(error.reason)
-    sentence = f"the cluster's API answered {error.code} for {path}: {message}"
-    if error.code in _BUSY:
-        return _BusyError(sentence)
-    if error.code == _EXPIRED:
-        return _ExpiredError(sentence)
-    if error.code in (401, 403):
-        sentence += "; the pruner's service account must be allowed to list them in all namespaces"
-    return ClusterError(sentence)
