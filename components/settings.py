@@ -16,7 +16,8 @@ from pulumi.runtime.config import CONFIG
 
 from components import accepted
 from pruner.settings.durations import parse_duration
-from pruner.settings.retention import parse_policies
+from pruner.settings.jsontext import parse_json
+from pruner.settings.policies import parse_policies
 
 T = TypeVar("T")
 
@@ -165,10 +166,7 @@ class _Reader:
 
 
 def _json(text: str) -> object:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ValueError(f"{text!r} is no JSON ({error})") from None
+    return parse_json(text, repr(text))
 
 
 def _positive_duration(text: str) -> float:

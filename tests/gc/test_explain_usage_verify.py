@@ -9,7 +9,7 @@ import pytest
 
 from pruner.inspect.explain import Explanation, explain
 from pruner.inspect.usage import Usage, usage
-from pruner.settings.retention import parse_policies
+from pruner.settings.policies import parse_policies
 from pruner.sweep import trash
 from tests.gc.images import artifact, digest_of, image, index, layer
 from tests.gc.inprocess import AT_ONCE, ONLINE, Pruner

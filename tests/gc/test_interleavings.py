@@ -9,7 +9,7 @@ import pytest
 
 from pruner.delays import SETTLE
 from pruner.inspect.report import Report
-from pruner.settings.retention import Policy
+from pruner.settings.policies import Policy
 from pruner.settings.table import Settings
 from tests.gc.fakeclock import SteppedClock
 from tests.gc.images import Image, artifact, digest_of, image, index, layer

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pruner.settings.retention import parse_policies
+from pruner.settings.policies import parse_policies
 from tests.gc.images import (
     DOCKER_MANIFEST,
     Image,

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from pruner.decide.retention import dropped_tags, idle, untagged_after
 from pruner.decide.running import RunningImages
 from pruner.errors import ClusterError
-from pruner.settings.retention import dropped_tags, parse_policies, untagged_after
+from pruner.settings.policies import parse_policies
 from tests.gc.images import Image, artifact, cosign_tag, digest_of, image, index, layer
 from tests.gc.inprocess import GRACE, Pruner
 
@@ -50,6 +51,83 @@ def dropped(policies: list[dict[str, Any]], repository: str = "team/app") -> set
 )
 def test_tags_that_a_policy_drops(policies: list[dict[str, Any]], gone: str) -> None:
     assert dropped(policies) == {f"v{digit}" for digit in gone}
+
+
+YEARS = [
+    (f"d{number}", 1_700_000_000.0 - number * 20 * 3600) for number in range(800)
+]  # every 20 hours for almost two years
+
+
+@pytest.mark.parametrize(
+    ("policy", "kept"),
+    [
+        ({"keepDaily": 0}, []),
+        ({"keepDaily": 3}, ["d0", "d2", "d3"]),
+        ({"keepDaily": 7}, ["d0", "d2", "d3", "d4", "d5", "d6", "d8"]),  # d1 is of the same day as d0
+        ({"keepWeekly": 2}, ["d0", "d3"]),  # 14 November 2023 is a Tuesday: the week before ends at d3
+        ({"keepMonthly": 2}, ["d0", "d17"]),
+        ({"keepYearly": 1}, ["d0"]),
+        ({"keepYearly": 2}, ["d0", "d382"]),
+        ({"keepYearly": 9}, ["d0", "d382", "d799"]),  # the oldest, as fewer years are there than asked for
+        ({"keepLast": 2, "keepYearly": 2}, ["d0", "d1", "d382"]),
+        ({"keepDaily": 1, "keepMonthly": 2}, ["d0", "d17"]),
+    ],
+)
+def test_one_of_each_period_stays(policy: dict[str, Any], kept: list[str]) -> None:
+    gone = dropped_tags("app", YEARS, parse_policies([policy]), NOW)
+    assert [tag for tag, _ in YEARS if tag not in gone] == kept
+
+
+def test_times_beyond_the_calendar_are_of_its_last_and_first_day() -> None:
+    tags = [("far", 1e18), ("further", 1e300), ("before", -1e300), ("now", NOW)]
+    policies = parse_policies([{"keepDaily": 9, "keepWeekly": 9, "keepMonthly": 9, "keepYearly": 9}])
+    assert set(dropped_tags("app", tags, policies, NOW)) == {"far"}
+
+
+VERSIONS = [
+    *("1.2.0", "1.2.10", "1.2.9", "v1.2.9", "1.3.0-rc.1", "1.3.0", "1.3.0-rc.2"),
+    *("2.0.0-alpha", "2.0.0-alpha.1", "2.0.0-1"),
+    *("1.2", "latest", "1.2.3.4", "01.2.3", "1.02.3", "1.2.3-", "v", "1.2.3-01"),
+]
+
+
+@pytest.mark.parametrize(
+    ("count", "gone"),
+    [
+        (1, "1.2.0 1.2.9 v1.2.9 1.3.0-rc.1 1.3.0-rc.2 2.0.0-alpha 2.0.0-1"),
+        (2, "1.2.0 v1.2.9 1.3.0-rc.1 2.0.0-1"),
+        (3, "1.2.0"),
+        (9, ""),
+    ],
+)
+def test_the_highest_versions_of_each_minor_stay_and_what_is_no_version_is_not_looked_at(
+    count: int, gone: str
+) -> None:
+    tags = [(name, NOW - number) for number, name in enumerate(VERSIONS)]
+    policies = parse_policies([{"keepLastPerMinor": count}])
+    assert set(dropped_tags("app", tags, policies, NOW)) == set(gone.split())
+    # What the policy is not about, the next one decides on.
+    policies = parse_policies([{"keepLastPerMinor": count}, {"keepLast": 0}])
+    rest = set(VERSIONS[10:])
+    assert set(dropped_tags("app", tags, policies, NOW)) == set(gone.split()) | rest
+
+
+@pytest.mark.parametrize(
+    ("policies", "said"),
+    [
+        ([{"keepLast": 1}], []),
+        ([{"repositories": "teem/*", "keepLast": 1}], ["retention[0] matches no repository (teem/*)"]),
+        ([{"tags": "w*", "keepLast": 1}], ["retention[0] decides for no tag: none matches w*"]),
+        ([{"keepLast": 1}, {"tags": "v1"}], ["retention[1] decides for no tag"]),
+        ([{"keepLast": 1}, {"untagged": "keep"}], []),
+        ([{"keepLastPerMinor": 1}], ["retention[0] decides for no tag"]),
+    ],
+)
+def test_a_policy_that_matches_nothing_is_said(policies: list[dict[str, Any]], said: list[str]) -> None:
+    sentences = idle(parse_policies(policies), {"team/app": [name for name, _ in TAGS]})
+    assert len(sentences) == len(said)
+    assert all(sentence.startswith(start) for sentence, start in zip(sentences, said, strict=True))
+    assert idle(parse_policies(policies), {}) == (), "an empty tree says nothing about policies"
 
 
 def test_equal_ages_are_decided_the_same_way_each_time() -> None:
@@ -99,6 +177,14 @@ WRONG: list[tuple[object, str]] = [
     ([{"repositories": []}], r"repositories is \[\]"),
     ([{"repositories": ""}], "repositories is ''"),
     ([{"tags": ["a", 1]}], "tags is"),
+    ([{"keepDaily": -1}], "keepDaily is -1"),
+    ([{"keepYearly": "1"}], "keepYearly is '1'"),
+    ([{"keepLastPerMinor": 0.5}], "keepLastPerMinor is 0.5"),
+    ('[{"keepLast": 1, "keepLast": 0}]', "the key 'keepLast' twice"),
+    ('[{"keepLast": NaN}]', "NaN, which is not a number"),
+    ("[" * 100_000, "nested too deeply"),
+    ('[{"tags":' * 1000 + "1" + "}]" * 1000, "nested too deeply|tags is"),
+    ([{"keepWithin": "1e300d"}], "keepWithin"),
 ]
 
 
@@ -114,6 +200,14 @@ def test_numbers_may_come_as_json_writes_them() -> None:
 
 
 # In a run
+
+
+def test_a_policy_that_matches_nothing_is_in_the_report(pruner: Pruner) -> None:
+    push(pruner, "v1", "v1", 1)
+    policies = parse_policies([{"repositories": "ap", "keepLast": 1}])
+    sentence = "retention[0] matches no repository (ap)"
+    assert sentence in pruner.plan(retention=policies).notes
+    assert sentence in pruner.run(retention=policies).notes
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from pruner.errors import ConfigError
 from pruner.settings.durations import format_duration, parse_duration
-from pruner.settings.retention import parse_policies
+from pruner.settings.policies import parse_policies
 from pruner.settings.table import TABLE, Settings, read_settings
 
 GOOD = {

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pruner.errors import PrunerError
 from pruner.inspect.report import Report
-from pruner.settings.retention import Policy
+from pruner.settings.policies import Policy
 from pruner.settings.table import Settings
 from tests.gc import reference
 from tests.gc.fakeclock import SteppedClock

@@ -158,7 +158,7 @@ def test_retention_becomes_json_that_does_not_depend_on_the_order_of_keys() -> N
         ("storage", '{"kind": "hostPath", "path": 7}', "an absolute path other than /"),
         ("storage", '{"kind": "hostPath", "path": "/srv", "size": "1Gi"}', "the keys are kind, path, node"),
         ("storage", '{"kind": "hostPath", "path": "/srv", "node": "A b"}', "lower-case letters"),
-        ("storage", "/srv", "no JSON"),
+        ("storage", "/srv", "not JSON"),
         ("storage", '"/srv"', "an object with kind and path"),
         ("externalHosts", '["https://registry.example.com"]', "without scheme and port"),
         ("externalHosts", '["registry.example.com:32000"]', "without scheme and port"),
@@ -175,11 +175,11 @@ def test_retention_becomes_json_that_does_not_depend_on_the_order_of_keys() -> N
         ("externalHosts", '["localhost"]', "add a name or address of the nodes"),
         ("externalHosts", '["localhost", "127.0.0.1", "::1"]', "add a name or address of the nodes"),
         ("externalHosts", '"registry.example.com"', "a list of DNS names or IP addresses"),
-        ("externalHosts", "registry.example.com", "no JSON"),
+        ("externalHosts", "registry.example.com", "not JSON"),
         ("retention", '{"keepLast": 1}', "a list of policies"),
         ("retention", '[{"keep": 1}]', "retention[0]"),
         ("retention", '[{"keepLast": 1}, {"keepWithin": "soon"}]', "retention[1]"),
-        ("retention", "[", "no JSON"),
+        ("retention", "[", "not JSON"),
     ],
 )
 def test_a_wrong_value_names_the_key_the_value_and_what_is_accepted(

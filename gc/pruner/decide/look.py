@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from pruner.clock import RunTime
+from pruner.decide import retention
 from pruner.decide.mark import Marks, mark
 from pruner.decide.plan import Plan, Removal, candidates, make_plan
 from pruner.decide.roots import RepositoryRoots, Rules, find_roots
@@ -72,6 +73,9 @@ class Observer:
             rules = replace(rules, only=frozenset((r.path, r.link.mtime) for r in held if r.link is not None))
         tree = with_held(scan(self.storage, self.time.clock, self.progress), held)
         roots = find_roots(tree, rules)
+        if rules.only is None:
+            names = {name: each.tags.keys() | each.dropped.keys() for name, each in roots.items()}
+            warnings += retention.idle(rules.policies, names)
         self.progress("mark", 0)
         marks = mark(tree, roots, self.library, rules)
         stats = self._stats(candidates(tree, marks))

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pruner.settings import retention
+from pruner.decide import retention
 from pruner.settings.durations import format_duration
+from pruner.settings.policies import Policy
 from pruner.tree import layout
 from pruner.tree.model import Link, Repository, Tag, Tree
 
@@ -30,7 +31,7 @@ class Rules:
     untagged_after: float
     uploads_after: float
     remove_dangling_tags: bool = False
-    policies: tuple[retention.Policy, ...] = ()
+    policies: tuple[Policy, ...] = ()
     running_tags: frozenset[tuple[str, str]] = frozenset()
     running_digests: frozenset[str] = frozenset()
     cluster_silent: bool = False

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from pruner.decide import retention
 from pruner.decide.look import Look
 from pruner.decide.taken import Trashed
-from pruner.settings import retention
 from pruner.settings.durations import format_moment
 from pruner.tree.manifests import Manifest
 from pruner.tree.model import Link, Repository

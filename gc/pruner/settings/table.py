@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pruner.errors import ConfigError
 from pruner.settings.durations import parse_duration
-from pruner.settings.retention import Policy, parse_policies
+from pruner.settings.policies import Policy, parse_policies
 
 FUSES = ("fraction", "no-tags", "not-a-registry", "pull-through-cache", "gitlab-database")
 """Names of the fuses, as an override names them."""
