@@ -397,7 +397,9 @@ def test_sigterm_while_a_run_waits_undoes_it(pruner: Pruner) -> None:
 def test_serve_reserves_space_runs_and_ends_when_asked_to(pruner: Pruner) -> None:
     process = PrunerProcess(pruner.config, {"GC_INITIAL_DELAY": "0.3", "GC_PERIOD": "60"})
     serve = process.start("serve", "--output", "json", *AT_ONCE)
-    until(lambda: not pruner.has_blob(GONE.digest), serve)
+    assert serve.stderr is not None
+    assert any(json.loads(said)["msg"] == "sleeping" for said in serve.stderr)
+    assert not pruner.has_blob(GONE.digest)
     assert (pruner.data / state.RESERVE).stat().st_size == state.RESERVE_SIZE
     serve.send_signal(signal.SIGTERM)
     output, errors_ = serve.communicate(timeout=20)

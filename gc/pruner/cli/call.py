@@ -75,7 +75,8 @@ class Call:
         shown = progress()
 
         def heard(phase: str, count: int) -> None:
-            clock.sleep(0)  # what never sleeps hears here that it was asked to end
+            if count:
+                clock.sleep(0)  # what is long and never sleeps hears here that it was asked to end
             shown(phase, count)
 
         # Closing a window must not be cut short by the SIGTERM that ends the run: a clock that nobody stops.
