@@ -17,7 +17,7 @@ import redis
 from pruner.errors import RegistryError
 from pruner.registry import caches, config
 from pruner.registry.caches import forget_redis
-from pruner.registry.config import RedisConfig
+from pruner.registry.redisconfig import RedisConfig
 from tests.gc.conftest import StartRegistry
 from tests.gc.images import digest_of, layer
 from tests.gc.processdoubles import self_signed

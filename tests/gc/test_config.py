@@ -9,7 +9,8 @@ import pytest
 
 from pruner.errors import ConfigError
 from pruner.registry import config
-from pruner.registry.config import HttpConfig, RedisConfig, RegistryConfig
+from pruner.registry.config import HttpConfig, RegistryConfig
+from pruner.registry.redisconfig import RedisConfig
 
 PLAIN = "version: 0.1\nstorage: {filesystem: {rootdirectory: /data}}\nhttp: {addr: ':5000'}\n"
 
@@ -91,7 +92,7 @@ def test_redis_of_version_3() -> None:
         PLAIN + "redis: {addrs: ['[::1]:1', 'b:2'], username: u, mastername: m, tls: {rootcas: [/ca.crt]}}\n",
         REGISTRY_STORAGE_CACHE="{blobdescriptor: redis}",
         REGISTRY_REDIS_PASSWORD="hush",
-        REGISTRY_REDIS_DB="3",
+        REGISTRY_REDIS_OPTIONS_DB="3",
         REGISTRY_REDIS_SENTINELPASSWORD="quiet",
     )
     assert read.redis == RedisConfig(
@@ -213,7 +214,7 @@ def test_a_variable_that_would_stop_the_registry_is_refused() -> None:
         ("version: 0.1\nstorage: s3\n", "s3 is not supported by this pruner"),
         ("version: 0.1\nstorage: {gcs: {bucket: b}}\n", "gcs is not supported"),
         ("version: 0.1\nstorage: {inmemory: }\n", "inmemory is not supported"),
-        ("version: 0.1\nstorage: {ipfs: }\n", "'ipfs' is no storage driver"),
+        ("version: 0.1\nstorage: {ipfs: }\n", "'ipfs' is not a storage driver"),
         ("version: 0.1\nstorage: [filesystem]\n", "line 2: storage must be a mapping"),
         ("version: 0.1\nstorage: {filesystem: /data}\n", "line 2: storage.filesystem must be a mapping"),
         ("version: 0.1\nstorage: {filesystem: {rootdirectory: data}}\n", "must be an absolute path"),
@@ -246,7 +247,7 @@ def test_a_variable_that_would_stop_the_registry_is_refused() -> None:
         (
             "version: 0.1\nstorage: {filesystem: , cache: {blobdescriptor: redis}}\n"
             "redis: {addr: 'a:1', addrs: ['b:1']}\n",
-            "redis.addr .* and redis.addrs .* differ",
+            r"depends on the registry's version \(version 3.1: b:1, .*; version 2: a:1, database 0\)",
         ),
         (
             "version: 0.1\nstorage: {filesystem: , maintenance: {readonly: true}}\n",
@@ -256,8 +257,8 @@ def test_a_variable_that_would_stop_the_registry_is_refused() -> None:
             "version: 0.1\nstorage: {filesystem: , maintenance: {readonly: {enabled: 'true'}}}\n",
             "must be true or false",
         ),
-        ("version: 0.1\nstorage:\n\tfilesystem:\n", "config.yml, line 3: this is no valid YAML"),
-        ("version: 0.1\nstorage: {filesystem: {rootdirectory: *gone}}\n", "line 2: this is no valid YAML"),
+        ("version: 0.1\nstorage:\n\tfilesystem:\n", "config.yml, line 3: this is not valid YAML"),
+        ("version: 0.1\nstorage: {filesystem: {rootdirectory: *gone}}\n", "line 2: this is not valid YAML"),
         ("- version: 0.1\n", "line 1: the configuration must be a mapping"),
         ("version: 0.1\nstorage: {filesystem: {? [a] : b}}\n", "line 2: "),
         (
@@ -278,8 +279,11 @@ def test_what_the_registry_refuses_is_refused_with_a_sentence(text: str, sentenc
         ({"REGISTRY_STORAGE": "s3"}, "s3 is not supported"),
         ({"REGISTRY_STORAGE_S3_BUCKET": "b"}, "storage names filesystem and s3"),
         ({"REGISTRY_STORAGE_FILESYSTEM": "/data"}, "the variable REGISTRY_STORAGE_FILESYSTEM, line 1"),
-        ({"REGISTRY_HTTP": "{addr: "}, "the variable REGISTRY_HTTP.*: this is no valid YAML"),
-        ({"REGISTRY_REDIS_ADDRS_1": "a:1"}, "REGISTRY_REDIS_ADDRS_1 has no list element 1"),
+        ({"REGISTRY_HTTP": "{addr: "}, "the variable REGISTRY_HTTP.*: this is not valid YAML"),
+        (
+            {"REGISTRY_REDIS_ADDRS_1": "a:1", "REGISTRY_STORAGE_CACHE": "{blobdescriptor: redis}"},
+            "REGISTRY_REDIS_ADDRS_1 has no list element 1",
+        ),
         (
             {"REGISTRY_REDIS_ADDRS_0": "a:1", "REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR": "redis"},
             "redis.addrs is ''",
@@ -289,6 +293,31 @@ def test_what_the_registry_refuses_is_refused_with_a_sentence(text: str, sentenc
 def test_a_wrong_variable_is_named(environ: dict[str, str], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         parse(PLAIN, **environ)
+
+
+def test_item_2_what_3_0_does_not_know_makes_the_place_uncertain() -> None:
+    """3.0 finds the inlined options by their struct's name alone, which 3.1 obeys too."""
+    cached = (
+        "version: 0.1\nstorage: {filesystem: {rootdirectory: /data}, cache: {blobdescriptor: redis}}\n"
+        "redis: {addrs: ['a:1']}\n"
+    )
+    with pytest.raises(ConfigError, match=r"3\.1: b:2, database 0; version 3\.0: a:1, database 0"):
+        parse(cached, REGISTRY_REDIS_ADDRS="['b:2']")
+    sure = parse(cached, REGISTRY_REDIS_OPTIONS_ADDRS="['b:2']", REGISTRY_REDIS_PASSWORD="hush").redis
+    assert sure == RedisConfig((("b", 2),), password="hush"), "credentials do not say where it is"
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 5000, "<<: " + "{<<: " * 3000])
+def test_a_file_that_is_nested_too_deeply_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError):
+        parse(text)
+
+
+def test_merges_of_merges_do_not_fill_the_memory() -> None:
+    lines = ["x0: &x0 {a: 1, b: 2}"]
+    lines += [f"x{n}: &x{n} {{<<: [{', '.join([f'*x{n - 1}'] * 9)}]}}" for n in range(1, 10)]
+    with pytest.raises(ConfigError, match="too large"):
+        parse("\n".join([PLAIN, *lines, "<<: *x9"]))
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:

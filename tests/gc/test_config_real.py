@@ -26,6 +26,7 @@ class Seen:
     root: str | None  # unknown when it takes no writes
     cache: str
     readonly: bool
+    port: int
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ def observe(version: Version, text: str, environ: dict[str, str], port: int, fol
     cache = next(
         (name for name in ("inmemory", "redis") if f"using {name} blob descriptor cache" in lines), "none"
     )
-    return Seen(roots[0] if roots else None, cache, response.status_code == 405)
+    return Seen(roots[0] if roots else None, cache, response.status_code == 405, port)
 
 
 def understand(text: str, environ: dict[str, str]) -> Seen | None:
@@ -78,7 +79,7 @@ def understand(text: str, environ: dict[str, str]) -> Seen | None:
         read = config.parse(text.encode(), "config.yml", environ)
     except ConfigError:
         return None
-    return Seen(None if read.readonly else read.root, read.cache, read.readonly)
+    return Seen(None if read.readonly else read.root, read.cache, read.readonly, read.http.port)
 
 
 FILES = {
@@ -96,6 +97,31 @@ FILES = {
     "no redis": "storage: {filesystem: {rootdirectory: @1}, cache: {blobdescriptor: redis}}",
     "merged": "x: &x {rootdirectory: @1}\nstorage: {filesystem: {<<: *x, rootdirectory: @2}}",
     "twice": "storage: {filesystem: {rootdirectory: @1}}\nstorage: {filesystem: {rootdirectory: @2}}",
+    "merged after (item 2)": "x: &x {rootdirectory: @1}\nstorage: {filesystem: {rootdirectory: @2, <<: *x}}",
+    "merged between (item 2)": "x: &x {rootdirectory: @1}\n"
+    "storage: {filesystem: {rootdirectory: @2, <<: *x, rootdirectory: @3}}",
+    "driver merged after (item 2)": "x: &x {filesystem: {rootdirectory: @1}}\n"
+    "storage: {filesystem: {rootdirectory: @2}, <<: *x}",
+    "storage merged after (item 2)": "x: &x {storage: {filesystem: {rootdirectory: @1}}}\n"
+    "storage: {filesystem: {rootdirectory: @2}}\n<<: *x",
+    "several merged (item 2)": "x: &x {rootdirectory: @1}\ny: &y {rootdirectory: @2}\n"
+    "storage: {filesystem: {<<: [*x, *y]}}",
+    "merged, merging (item 2)": "x: &x {rootdirectory: @1}\ny: &y {rootdirectory: @2, <<: *x}\n"
+    "storage: {filesystem: {rootdirectory: @3, <<: *y}}",
+    "readonly merged after (item 2)": "x: &x {enabled: true}\n"
+    "storage: {filesystem: {rootdirectory: @1}, maintenance: {readonly: {enabled: false, <<: *x}}}",
+    "a struct merged after (item 2)": "x: &x {http: {draintimeout: 1s}}\n"
+    "storage: {filesystem: {rootdirectory: @1}}\n<<: *x",
+    "a struct twice (item 2)": "storage: {filesystem: {rootdirectory: @1}}\nhttp: {draintimeout: 1s}",
+    "driver twice (item 2)": "storage: {filesystem: {rootdirectory: @1}, filesystem: {rootdirectory: @2}}",
+    "storage twice (item 2)": "storage: {filesystem: {rootdirectory: @1}, "
+    "cache: {blobdescriptor: inmemory}}\nstorage: {filesystem: {rootdirectory: @2}}",
+    "redis twice (item 2)": "storage: {filesystem: {rootdirectory: @1}, cache: {blobdescriptor: redis}}\n"
+    "redis: {@r}\nredis: {db: 1}",
+    "redis, then none (item 2)": "storage: {filesystem: {rootdirectory: @1}, "
+    "cache: {blobdescriptor: redis}}\nredis: {@r}\nredis: ",
+    "merged from a word (item 2)": "storage: {filesystem: {rootdirectory: @1, <<: x}}",
+    "merged into itself (item 2)": "storage: {filesystem: &x {rootdirectory: @1, <<: *x}}",
     "two drivers": "storage: {filesystem: {rootdirectory: @1}, inmemory: }",
     "documents": "storage: {filesystem: {rootdirectory: @1}}\n---\nstorage: {inmemory: }",
     "list": "storage: [filesystem]",
@@ -140,9 +166,40 @@ def test_variables(name: str, file: str, version: Version, tmp_path: Path) -> No
     )
 
 
+REDIS_VARIABLES: list[tuple[Version, dict[str, str]]] = [
+    ("2.8.2", {"REGISTRY_REDIS_ADDR": "localhost:@r"}),
+    ("2.8.2", {"REGISTRY_REDIS": "{addr: 'localhost:@r'}"}),
+    ("3.1.2", {"REGISTRY_REDIS_ADDRS": "['localhost:@r']"}),
+    ("3.1.2", {"REGISTRY_REDIS_OPTIONS_ADDRS": "['localhost:@r']"}),
+    ("3.1.2", {"REGISTRY_REDIS_OPTIONS": "{addrs: ['localhost:@r']}"}),
+    ("3.1.2", {"REGISTRY_REDIS": "{addrs: ['localhost:@r']}"}),
+]
+
+
+@pytest.mark.parametrize("right", [True, False])
+@pytest.mark.parametrize(("of", "environ"), REDIS_VARIABLES)
+def test_item_2_variables_that_say_where_redis_is(
+    of: Version, environ: dict[str, str], right: bool, redis_port: int, tmp_path: Path
+) -> None:
+    """What one version obeys, the other does not know: a registry that lacks its address does not start."""
+    environ = {name: value.replace("@r", str(redis_port)) for name, value in environ.items()}
+    port = free_port()
+    text = (
+        f"version: 0.1\nhttp: {{addr: '127.0.0.1:{port}'}}\n"
+        f"storage: {{filesystem: {{rootdirectory: {tmp_path}/root1}}, cache: {{blobdescriptor: redis}}}}\n"
+    )
+    version: Version = of if right else "2.8.2" if of == "3.1.2" else "3.1.2"
+    seen = observe(version, text, environ, port, tmp_path)
+    assert (seen is not None) == right
+    redis = config.parse(text.encode(), "config.yml", environ).redis
+    assert redis and redis.addresses == (("localhost", redis_port),)
+
+
 def compare(text: str, environ: dict[str, str], version: Version, folder: Path) -> None:
     def filled(value: str) -> str:
-        return value.replace("@1", str(folder / "root1")).replace("@2", str(folder / "root2"))
+        for number in "123":
+            value = value.replace(f"@{number}", str(folder / f"root{number}"))
+        return value
 
     port = free_port()
     text = f"version: 0.1\nhttp: {{addr: '127.0.0.1:{port}'}}\n{filled(text)}\n"

@@ -60,7 +60,23 @@ def test_with_readonly_keeps_whatever_else_stands_in_the_file(value: object) -> 
     assert changed == document
 
 
-@pytest.mark.parametrize("text", [b"", b"[]", b"version: [\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x: &x {rootdirectory: /a}\nstorage: {filesystem: {rootdirectory: /b, <<: *x}}",
+        "x: &x {filesystem: {rootdirectory: /a}}\nstorage: {filesystem: {rootdirectory: /b}, <<: *x}",
+        "x: &x {storage: {filesystem: {rootdirectory: /a}}}\nstorage: filesystem\n<<: *x",
+        "storage: {filesystem: {rootdirectory: /b}}\nstorage: {filesystem: {rootdirectory: /a}}",
+    ],
+)
+def test_item_2_with_readonly_the_same_tree_is_served(text: str) -> None:
+    text = f"version: 0.1\n{text}\n"
+    changed = config.parse(with_readonly(text.encode()), "config.yml", {})
+    assert (changed.root, changed.readonly) == ("/a", True)
+    assert config.parse(text.encode(), "config.yml", {}).root == "/a"
+
+
+@pytest.mark.parametrize("text", [b"", b"[]", b"version: [\n", b"a: &a\n  storage: {}\n<<: [x]\n"])
 def test_with_readonly_refuses_what_is_no_configuration(text: bytes) -> None:
     with pytest.raises(ConfigError):
         with_readonly(text)

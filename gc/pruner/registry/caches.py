@@ -12,7 +12,7 @@ from typing import Any
 
 from pruner.delays import REDIS_TIMEOUT
 from pruner.errors import RegistryError
-from pruner.registry.config import RedisConfig
+from pruner.registry.redisconfig import RedisConfig
 
 _BATCH = 1000  # pairs a round trip
 

@@ -7,13 +7,15 @@ be sure of is a ConfigError: to prune the wrong tree, or with the wrong cache in
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
 from pruner.errors import ConfigError
-from pruner.registry.configyaml import NOT_DRIVERS, Schema, Source, StringMap, override, with_true
+from pruner.registry.goyaml import NOT_DRIVERS, Schema, Source, StringMap
+from pruner.registry.overrides import override
+from pruner.registry.redisconfig import DIALECTS, Dialect, NoRedisError, RedisConfig, host_port, redis_config
+from pruner.registry.rewrite import with_true
 
 LOCATIONS = ("/etc/distribution/config.yml", "/etc/docker/registry/config.yml")
 
@@ -37,43 +39,8 @@ _SCHEMA: dict[str, Schema] = {
         },
         "debug": {"addr": "string"},
     },
-    "redis": {
-        "addr": "string",  # version 2
-        "addrs": "strings",  # version 3
-        "username": "string",
-        "password": "string",
-        "db": "int",
-        "mastername": "string",
-        "sentinelusername": "string",
-        "sentinelpassword": "string",
-        "tls": {"certificate": "string", "key": "string", "rootcas": "strings"},
-    },
     "proxy": {"remoteurl": "string"},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class RedisConfig:
-    """Where the registry keeps its descriptor cache: one server, a cluster, or the sentinels of `master`.
-
-    `certificate`, `key` and `root_cas` are paths; TLS is spoken when any of them is given.
-    """
-
-    addresses: tuple[tuple[str, int], ...]
-    username: str = ""
-    password: str = field(default="", repr=False)
-    db: int = 0
-    master: str = ""
-    sentinel_username: str = ""
-    sentinel_password: str = field(default="", repr=False)
-    certificate: str = ""
-    key: str = ""
-    root_cas: tuple[str, ...] = ()
-
-    @property
-    def tls(self) -> bool:
-        """Whether the registry speaks TLS to redis."""
-        return bool(self.certificate or self.key or self.root_cas)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +68,7 @@ class RegistryConfig:
     """What of the registry's configuration matters to a pruner.
 
     `path` is the file it came from, `proxy` the upstream of a pull-through cache; `redis` is set when `cache`
-    is "redis". `raw` is the configuration after the overrides, as far as it is read here; it holds secrets.
+    is "redis".
     """
 
     path: str
@@ -113,7 +80,6 @@ class RegistryConfig:
     proxy: str | None
     http: HttpConfig
     auth: bool
-    raw: Mapping[str, Any] = field(repr=False)
 
 
 def load(path: str | None, environ: Mapping[str, str]) -> RegistryConfig:
@@ -136,11 +102,38 @@ def read(path: str) -> bytes:
 
 
 def parse(text: bytes, path: str, environ: Mapping[str, str]) -> RegistryConfig:
-    """The configuration that `text`, the content of `path`, and `environ` make; raises ConfigError."""
-    raw: dict[str, Any] = Source(text, path).decode(_SCHEMA)
+    """The configuration that `text`, the content of `path`, and `environ` make; raises ConfigError.
+
+    The versions of the registry differ in how they find redis. Which of them runs is not known here, so what
+    some of them make of it counts, the newest first: the others would not start with it. If two would keep
+    their caches in different places, neither can be taken.
+    """
+    source = Source(text, path)
+    read: dict[str, RegistryConfig] = {}
+    refusals: list[ConfigError] = []
+    for dialect in DIALECTS:
+        try:
+            read[dialect.version] = _parse(source, path, environ, dialect)
+        except ConfigError as error:
+            refusals.append(error)
+    if not read:
+        raise next((error for error in refusals if not isinstance(error, NoRedisError)), refusals[0])
+    places = {version: config.redis.place for version, config in read.items() if config.redis is not None}
+    if len(set(places.values())) > 1:
+        found = "; ".join(f"version {version}: {place}" for version, place in places.items())
+        raise ConfigError(
+            f"{path}: where the cache in redis is depends on the registry's version ({found}): "
+            "say it once in the file, in redis.addrs for version 3 or redis.addr for version 2"
+        )
+    return next(iter(read.values()))
+
+
+def _parse(source: Source, path: str, environ: Mapping[str, str], dialect: Dialect) -> RegistryConfig:
+    schema = _SCHEMA | {"redis": dialect.schema}
+    raw: dict[str, Any] = source.decode(schema)
     if raw["version"] != "0.1":
         raise ConfigError(f"{path}: version is {raw['version']!r}, and the registry knows only 0.1")
-    override(raw, _SCHEMA, environ)
+    override(raw, schema, environ, inline=dialect.inline)
     storage = cast("StringMap", raw["storage"])
     driver = _driver(storage, path)
     cache = _cache(storage)
@@ -150,19 +143,18 @@ def parse(text: bytes, path: str, environ: Mapping[str, str]) -> RegistryConfig:
         driver=driver,
         root=_root(storage[driver], path),
         cache=cache,
-        redis=_redis(raw["redis"], path) if cache == "redis" else None,
+        redis=redis_config(raw["redis"], path) if cache == "redis" else None,
         readonly=_readonly(storage, path),
         proxy=raw["proxy"]["remoteurl"] or None,
         http=_http(raw["http"], path),
         auth=auth_type.lower() not in ("", "none"),
-        raw=raw,
     )
 
 
 def with_readonly(text: bytes) -> bytes:
     """The configuration `text` with `storage.maintenance.readonly.enabled: true`, its meaning else the same.
 
-    Comments and layout are lost. Raises ConfigError when `text` is no configuration of a registry.
+    Comments and layout are lost. Raises ConfigError when `text` is not a configuration of a registry.
     """
     return with_true(text, ["storage", "maintenance", "readonly", "enabled"])
 
@@ -190,7 +182,7 @@ def _driver(storage: StringMap, path: str) -> str:
         )
     if driver != "filesystem":
         raise ConfigError(
-            f"{path}: {driver!r} is no storage driver of the registry; this pruner serves filesystem"
+            f"{path}: {driver!r} is not a storage driver of the registry; this pruner serves filesystem"
         )
     return driver
 
@@ -235,7 +227,7 @@ def _http(http: Mapping[str, Any], path: str) -> HttpConfig:
     net, tls = http["net"] or "tcp", http["tls"]
     if net not in ("tcp", "unix"):
         raise ConfigError(f"{path}: http.net is {net!r} and must be tcp or unix")
-    host, port = ("", 0) if net == "unix" or not http["addr"] else _host_port(http["addr"], "http.addr", path)
+    host, port = ("", 0) if net == "unix" or not http["addr"] else host_port(http["addr"], "http.addr", path)
     letsencrypt = bool(tls["letsencrypt"]["cachefile"])
     optional = tls["clientauth"] in ("request-client-cert", "verify-client-cert-if-given")
     return HttpConfig(
@@ -251,46 +243,3 @@ def _http(http: Mapping[str, Any], path: str) -> HttpConfig:
         drain_timeout=http["draintimeout"],
         debug_addr=http["debug"]["addr"],
     )
-
-
-def _redis(redis: Mapping[str, Any], path: str) -> RedisConfig:
-    addresses = [redis["addr"]] if redis["addr"] else []
-    if redis["addrs"]:
-        if addresses and addresses != redis["addrs"]:
-            raise ConfigError(
-                f"{path}: redis.addr (version 2) and redis.addrs (version 3) differ; give one of them"
-            )
-        addresses = redis["addrs"]
-    if not addresses:
-        raise ConfigError(
-            f"{path}: storage.cache is redis but neither redis.addr nor redis.addrs says where it is"
-        )
-    return RedisConfig(
-        addresses=tuple(_host_port(address, "redis.addrs", path) for address in addresses),
-        username=redis["username"],
-        password=redis["password"],
-        db=redis["db"],
-        master=redis["mastername"],
-        sentinel_username=redis["sentinelusername"],
-        sentinel_password=redis["sentinelpassword"],
-        certificate=redis["tls"]["certificate"],
-        key=redis["tls"]["key"],
-        root_cas=tuple(redis["tls"]["rootcas"]),
-    )
-
-
-def _host_port(address: str, key: str, path: str) -> tuple[str, int]:
-    host, colon, port = address.rpartition(":")
-    wrong = ConfigError(
-        f"{path}: {key} is {address!r} and must be a host and a port, such as :5000 or redis:6379"
-    )
-    if not colon or (":" in host and not (host.startswith("[") and host.endswith("]"))):
-        raise wrong
-    try:
-        # Go takes a service's name for a port as well.
-        number = int(port) if port.isdecimal() else socket.getservbyname(port, "tcp")
-    except OSError as error:
-        raise wrong from error
-    if number > 65535:
-        raise wrong
-    return host.strip("[]"), number

@@ -1,8 +1,8 @@
-"""YAML and `REGISTRY_*` variables, understood as the registry's Go program understands them.
+"""YAML as the registry's Go program decodes it into typed fields.
 
-Source of the rules: distribution's configuration/parser.go (v2.8 and v3) and the resolver of its YAML
-library. The registry fills typed fields from the file, then lets every `REGISTRY_*` variable, in the order of
-the names, replace one value. What it ignores is ignored here too, so that both see one configuration.
+Source of the rules: decode.go and resolve.go of go-yaml v2, which versions 2.8 to 3.1 of the registry use. A
+document is a list of assignments in the order of the text: a merge key assigns where it stands, over what
+stands before it, and a struct that is given twice is filled twice. What Go ignores is ignored here too.
 """
 
 from __future__ import annotations
@@ -12,17 +12,24 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from pruner.errors import ConfigError
 
 Kind: TypeAlias = Literal["string", "int", "duration", "strings", "storage", "auth"]
 Schema: TypeAlias = "Kind | Mapping[str, Schema]"
+"""The type of a field: a struct is a mapping of its fields, in lower case."""
+
+INLINE = "options"
+"""The one field of a struct that Go's tag `inline` flattens: its fields stand beside those of its struct."""
 
 # Keys of `storage` that name no driver.
 NOT_DRIVERS = frozenset({"maintenance", "cache", "delete", "redirect", "tag"})
 
-_NULL = "tag:yaml.org,2002:null"
+NULL = "tag:yaml.org,2002:null"
 _INT = "tag:yaml.org,2002:int"
+_MERGE = "tag:yaml.org,2002:merge"
+_MERGED_LIMIT = 100_000  # pairs; no configuration has as many, merges of merges reach them quickly
 _DURATION_UNITS = {
     "h": 3600.0,
     "m": 60.0,
@@ -49,6 +56,10 @@ class Loader(yaml.SafeLoader):
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012, PyYAML's own attribute
     bool_values = {**yaml.SafeLoader.bool_values, "y": True, "n": False}  # noqa: RUF012, as above
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Put what merge keys name in their places; PyYAML's own lets every other key win over them."""
+        node.value = in_order(node)
+
 
 for _tag, _pattern, _first in (
     (
@@ -71,16 +82,37 @@ for _tag, _pattern, _first in (
     )
 
 
-class _Dumper(yaml.SafeDumper):
-    # The reader's rules for plain scalars, or a quoted "y" would come out bare and turn into a boolean.
-    yaml_implicit_resolvers = Loader.yaml_implicit_resolvers
+def in_order(
+    node: yaml.MappingNode, around: tuple[yaml.MappingNode, ...] = ()
+) -> list[tuple[yaml.Node, yaml.Node]]:
+    """The pairs of a mapping in the order in which they are assigned, with merge keys followed.
+
+    Raises yaml.YAMLError for what cannot be merged.
+    """
+    if any(node is other for other in around):
+        raise ConstructorError(problem="a mapping is merged into itself", problem_mark=node.start_mark)
+    pairs: list[tuple[yaml.Node, yaml.Node]] = []
+    for key, value in node.value:
+        if key.tag != _MERGE:
+            pairs.append((key, value))
+            continue
+        # Of several the first one wins, so it is assigned last.
+        for source in reversed(value.value) if isinstance(value, yaml.SequenceNode) else [value]:
+            if not isinstance(source, yaml.MappingNode):
+                raise ConstructorError(
+                    problem="a merge key takes mappings alone", problem_mark=value.start_mark
+                )
+            pairs += in_order(source, (*around, node))
+        if len(pairs) > _MERGED_LIMIT:
+            raise ConstructorError(problem="merge keys make it too large", problem_mark=node.start_mark)
+    return pairs
 
 
 class Source:
     """One YAML text and where it came from, a file or a variable, for sentences that name file and line."""
 
     def __init__(self, text: bytes | str, name: str) -> None:
-        """Read the first document; raises ConfigError, naming the line, when it is no YAML."""
+        """Read the first document; raises ConfigError, naming the line, when it is not YAML."""
         self.name = name
         try:
             self._loader = Loader(text)
@@ -88,12 +120,17 @@ class Source:
             self.root: yaml.Node | None = self._loader.get_node() if self._loader.check_node() else None
         except yaml.YAMLError as error:
             raise self._not_yaml(error) from error
+        except RecursionError:
+            raise ConfigError(f"{name} is nested too deeply to be a configuration") from None
         except UnicodeDecodeError as error:
             raise ConfigError(f"{name} is not UTF-8 text ({error.reason} at byte {error.start})") from error
 
     def decode(self, schema: Schema) -> Any:
         """The document's value under `schema`; raises ConfigError naming the line of a wrong one."""
-        return self._typed(self.root, schema, "")
+        try:
+            return self._typed(self.root, schema, "", zero(schema))
+        except RecursionError:
+            raise ConfigError(f"{self.name} is nested too deeply to be a configuration") from None
 
     def wrong(self, node: yaml.Node, sentence: str) -> ConfigError:
         """The error for `node`."""
@@ -103,44 +140,59 @@ class Source:
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
         return ConfigError(
-            f"{self.name}{line}: this is no valid YAML ({getattr(error, 'problem', None) or error})"
+            f"{self.name}{line}: this is not valid YAML ({getattr(error, 'problem', None) or error})"
         )
 
-    def _pairs(self, node: yaml.Node, key: str) -> dict[str, yaml.Node]:
+    def _pairs(self, node: yaml.Node, key: str) -> list[tuple[str, yaml.Node]]:
         if not isinstance(node, yaml.MappingNode):
             raise self.wrong(node, f"{key or 'the configuration'} must be a mapping")
         try:
-            self._loader.flatten_mapping(node)
+            pairs = in_order(node)
         except yaml.YAMLError as error:
             raise self._not_yaml(error) from error
-        for name, _ in node.value:
+        for name, _ in pairs:
             if not isinstance(name, yaml.ScalarNode):
                 raise self.wrong(name, "a name must be a single value")
-        return {str(name.value): value for name, value in node.value}
+        return [(str(name.value), value) for name, value in pairs]
 
     def _untyped(self, node: yaml.Node) -> Any:
         try:
             # The stubs leave the node untyped.
             return self._loader.construct_object(node, deep=True)  # pyright: ignore[reportUnknownMemberType]
+        except RecursionError:
+            raise self.wrong(node, "this value is nested too deeply") from None
         except (yaml.YAMLError, ValueError) as error:
             problem = getattr(error, "problem", None) or error
             raise self.wrong(node, f"this value cannot be read ({problem})") from error
 
-    def _typed(self, node: yaml.Node | None, schema: Schema, key: str) -> Any:
-        if node is None or node.tag == _NULL:
+    def _typed(self, node: yaml.Node | None, schema: Schema, key: str, before: Any) -> Any:
+        """The value of a field that held `before`: only a struct keeps what is not given again."""
+        if node is None or node.tag == NULL:
             return zero(schema)
         if isinstance(schema, Mapping):
-            pairs = self._pairs(node, key)
-            return {name: self._typed(pairs.get(name), sub, _join(key, name)) for name, sub in schema.items()}
+            for name, value in self._pairs(node, key):
+                self._fill(before, schema, name, value, _join(key, name))
+            return before
         if schema in ("storage", "auth"):
             return self._drivers(node, schema)
         if schema == "strings":
             if not isinstance(node, yaml.SequenceNode):
                 raise self.wrong(node, f"{key} must be a list")
-            return [self._typed(item, "string", key) for item in node.value]
+            return [self._typed(item, "string", key, "") for item in node.value]
         if not isinstance(node, yaml.ScalarNode):
             raise self.wrong(node, f"{key} must be a single value")
         return self._scalar(node, schema, key)
+
+    def _fill(
+        self, struct: dict[str, Any], schema: Mapping[str, Schema], name: str, node: yaml.Node, key: str
+    ) -> None:
+        inner = schema.get(INLINE, {})
+        if isinstance(inner, Mapping) and name in inner:
+            struct, schema = struct[INLINE], inner
+        elif name == INLINE:
+            return
+        if name in schema:
+            struct[name] = self._typed(node, schema[name], key, struct[name])
 
     def _scalar(self, node: yaml.ScalarNode, schema: Kind, key: str) -> Any:
         text = str(node.value)
@@ -159,7 +211,7 @@ class Source:
         if isinstance(node, yaml.ScalarNode):
             return StringMap({str(node.value): StringMap()})
         drivers = StringMap()
-        for name, value in self._pairs(node, kind).items():
+        for name, value in self._pairs(node, kind):
             drivers[name] = self.parameters(value, f"{kind}.{name}")
         named = set(drivers) - (NOT_DRIVERS if kind == "storage" else frozenset())
         if len(named) > 1:
@@ -168,9 +220,9 @@ class Source:
 
     def parameters(self, node: yaml.Node | None, key: str) -> StringMap:
         """The parameters of one driver: names with values of any type."""
-        if node is None or node.tag == _NULL:
+        if node is None or node.tag == NULL:
             return StringMap()
-        return StringMap({name: self._untyped(value) for name, value in self._pairs(node, key).items()})
+        return StringMap({name: self._untyped(value) for name, value in self._pairs(node, key)})
 
     def value(self) -> Any:
         """The document as a value of any type; None when it is empty."""
@@ -186,7 +238,7 @@ def zero(schema: Schema) -> Any:
 
 
 def go_duration(text: str) -> float | None:
-    """Seconds of a Go duration (`1h2m3.5s`, `300ms`, `-2s`, `0`), or None when it is none."""
+    """Seconds of a Go duration (`1h2m3.5s`, `300ms`, `-2s`, `0`), or None when it is not one."""
     sign = -1.0 if text.startswith("-") else 1.0
     body = text[1:] if text[:1] in ("-", "+") else text
     parts = _DURATION_PART.findall(body)
@@ -195,96 +247,6 @@ def go_duration(text: str) -> float | None:
     if not parts or "".join(number + unit for number, unit in parts) != body:
         return None
     return sign * sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
-
-
-def override(config: dict[str, Any], schema: Mapping[str, Schema], environ: Mapping[str, str]) -> None:
-    """Apply the `REGISTRY_*` variables to `config` in place; raises ConfigError naming a wrong one."""
-    for name in sorted(environ):
-        if name.startswith("REGISTRY_"):
-            _override_struct(
-                config, schema, name.split("_")[1:], Source(environ[name], f"the variable {name}")
-            )
-
-
-def _override_struct(
-    target: dict[str, Any], schema: Mapping[str, Schema], path: list[str], source: Source
-) -> None:
-    field = next((name for name in schema if name.upper() == path[0]), None)
-    if field is None:
-        return
-    sub = schema[field]
-    if len(path) == 1:
-        target[field] = source.decode(sub)
-    elif isinstance(sub, Mapping):
-        _override_struct(target[field], sub, path[1:], source)
-    elif sub in ("storage", "auth"):
-        _override_drivers(target[field], path[1:], source)
-    elif sub == "strings":
-        _extend(target[field], path[1], source)
-
-
-def _override_drivers(drivers: StringMap, path: list[str], source: Source) -> None:
-    name = next((name for name in drivers if name.upper() == path[0]), None)
-    if len(path) == 1:
-        drivers[path[0].lower()] = source.parameters(source.root, path[0].lower())
-    elif name is not None:
-        _override_map(drivers[name], path[1:], source)
-    else:
-        created = StringMap()
-        _override_map(created, path[1:], source)
-        drivers[path[0].lower()] = created
-
-
-def _override_map(target: StringMap, path: list[str], source: Source) -> None:
-    if len(path) == 1:
-        target[path[0].lower()] = source.value()
-        return
-    name = next((name for name in target if name.upper() == path[0] and target[name] is not None), None)
-    if name is None:
-        created = StringMap()
-        _override_map(created, path[1:], source)
-        target[path[0].lower()] = created
-    elif isinstance(target[name], StringMap):
-        _override_map(target[name], path[1:], source)
-
-
-def _extend(items: list[str], index: str, source: Source) -> None:
-    # Version 3 makes room for the element and then drops its value; version 2 ignores the variable.
-    if not index.isdecimal() or int(index) > len(items):
-        raise ConfigError(f"{source.name} has no list element {index}: set the whole list as YAML instead")
-    if int(index) == len(items):
-        items.append("")
-
-
-def with_true(text: bytes, path: list[str]) -> bytes:
-    """The YAML `text` with true at `path` and the rest unchanged in meaning; comments and layout are lost.
-
-    Raises ConfigError when `text` is no mapping.
-    """
-    root = Source(text, "the registry's configuration").root
-    if not isinstance(root, yaml.MappingNode):
-        raise ConfigError("the registry's configuration is not a mapping, so nothing can be set in it")
-    changed = _with_true(root, path)
-    # The stubs leave the node untyped.
-    return yaml.serialize(changed, Dumper=_Dumper).encode()  # pyright: ignore[reportUnknownMemberType]
-
-
-def _with_true(node: yaml.Node | None, path: list[str]) -> yaml.Node:
-    # Every node on the way is made anew, because an alias may share the old one with other places.
-    if not path:
-        return yaml.ScalarNode("tag:yaml.org,2002:bool", "true")
-    items: list[tuple[yaml.Node, yaml.Node]] = []
-    if isinstance(node, yaml.MappingNode):
-        copy = yaml.MappingNode(node.tag, list(node.value))
-        Loader("").flatten_mapping(copy)
-        items = copy.value
-    elif isinstance(node, yaml.ScalarNode) and node.tag != _NULL:
-        # `storage: filesystem` is short for a driver without parameters.
-        items = [(node, yaml.MappingNode("tag:yaml.org,2002:map", [], flow_style=True))]
-    inner = next((value for key, value in reversed(items) if key.value == path[0]), None)
-    kept = [(key, value) for key, value in items if key.value != path[0]]
-    added = (yaml.ScalarNode("tag:yaml.org,2002:str", path[0]), _with_true(inner, path[1:]))
-    return yaml.MappingNode("tag:yaml.org,2002:map", [*kept, added], flow_style=False)
 
 
 def _join(key: str, name: str) -> str:
