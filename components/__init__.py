@@ -1,11 +1,21 @@
-"""The stack's components, one a file; `__main__.py` puts them together."""
+"""A private Docker registry on Kubernetes as a Pulumi component, which any program can import.
 
-from __future__ import annotations
+from docker_registry_stack import DockerRegistry, DockerRegistryArgs
 
-import sys
-from pathlib import Path
+registry = DockerRegistry("images", DockerRegistryArgs(node_port=32100, namespace="images"))
+pulumi.export("address", registry.address)
+"""
 
-# The stack configuration is checked by the very functions that the pruner reads its settings with.
-_PRUNER_HOME = str(Path(__file__).resolve().parent.parent / "gc")
-if _PRUNER_HOME not in sys.path:
-    sys.path.append(_PRUNER_HOME)
+from .args import DockerRegistryArgs, RetentionPolicy, Storage
+from .cluster import ClusterError
+from .docker_registry import DockerRegistry
+from .settings import SettingsError
+
+__all__ = [
+    "ClusterError",
+    "DockerRegistry",
+    "DockerRegistryArgs",
+    "RetentionPolicy",
+    "SettingsError",
+    "Storage",
+]

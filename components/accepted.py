@@ -29,58 +29,61 @@ _IMAGE = re.compile(
 _NODE_PORTS = range(30000, 32768)
 
 
-def node_port(text: str) -> int:
+def camel_case(name: str) -> str:
+    """`gc_period` as a key of the configuration and as other languages have it, `gcPeriod`."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def text(value: object) -> str:
+    """A value as the configuration has it: True is `true`, and 7.0, which a number may come as, is `7`."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def node_port(value: object) -> int:
     """A port from 30000 to 32767."""
-    if re.fullmatch(r"[0-9]+", text) and int(text) in _NODE_PORTS:
-        return int(text)
-    raise ValueError(f"{text!r} is no NodePort: give an integer from {_NODE_PORTS[0]} to {_NODE_PORTS[-1]}")
+    if re.fullmatch(r"[0-9]+", text(value)) and int(text(value)) in _NODE_PORTS:
+        return int(text(value))
+    raise ValueError(
+        f"{value!r} is not a NodePort: give an integer from {_NODE_PORTS[0]} to {_NODE_PORTS[-1]}"
+    )
 
 
-def choice(text: str, *choices: Choice) -> Choice:
+def choice(value: object, *choices: Choice) -> Choice:
     """One of `choices`."""
-    for value in choices:
-        if text == value:
-            return value
-    raise ValueError(f"{text!r} is not known: give {' or '.join(choices)}")
+    for known in choices:
+        if value == known:
+            return known
+    raise ValueError(f"{value!r} is not known: give {' or '.join(choices)}")
 
 
-def boolean(text: str) -> bool:
-    """True or false."""
-    return choice(text, "true", "false") == "true"
-
-
-def fraction(text: str) -> float:
-    """A number above 0 and at most 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if 0 < value <= 1:
+def image(value: object) -> str:
+    """An image reference, such as `registry.example.com/team/name:tag`, with a digest if wanted."""
+    if isinstance(value, str) and _IMAGE.fullmatch(value):
         return value
-    raise ValueError(f"{text!r} is no fraction: give a number above 0 and at most 1")
+    raise ValueError(
+        f"{value!r} is not an image reference: give one such as registry.example.com/team/name:tag"
+    )
 
 
-def image(text: str) -> str:
-    """An image reference, such as `registry.example.com/team/name:tag`."""
-    if _IMAGE.fullmatch(text):
-        return text
-    raise ValueError(f"{text!r} is no image reference: give one such as registry.example.com/team/name:tag")
-
-
-def namespace(text: str) -> str:
+def namespace(value: object) -> str:
     """The name of a namespace that the stack may create, so none of those every cluster has."""
-    if not _LABEL.fullmatch(text):
-        raise ValueError(f"{text!r} is no namespace: give lower-case letters, digits and dashes, at most 63")
-    if text == "default" or text.startswith("kube-"):
-        raise ValueError(f"{text!r} belongs to the cluster: give one that this stack may create and delete")
-    return text
+    if not isinstance(value, str) or not _LABEL.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a namespace: give lower-case letters, digits and dashes, at most 63"
+        )
+    if value == "default" or value.startswith("kube-"):
+        raise ValueError(f"{value!r} belongs to the cluster: give one that this stack may create and delete")
+    return value
 
 
 def dns_name(value: object) -> str:
     """A DNS name of lower-case labels."""
     if isinstance(value, str) and len(value) <= 253 and all(map(_LABEL.fullmatch, value.split("."))):
         return value
-    raise ValueError(f"{value!r} is no DNS name: give lower-case letters, digits, dashes and dots")
+    raise ValueError(f"{value!r} is not a DNS name: give lower-case letters, digits, dashes and dots")
 
 
 def host_path(value: object) -> str:
@@ -97,7 +100,7 @@ def host_path(value: object) -> str:
 def hosts(value: object) -> tuple[str, ...]:
     """DNS names and IP addresses without scheme and port, none twice; empty for discovery."""
     if not isinstance(value, list):
-        raise ValueError(f"{value!r} is no list: give a list of DNS names or IP addresses")
+        raise ValueError(f"{value!r} is not a list: give a list of DNS names or IP addresses")
     found = [_host(entry) for entry in cast("list[object]", value)]
     for n, host in enumerate(found):
         if host in found[:n]:
@@ -108,7 +111,7 @@ def hosts(value: object) -> tuple[str, ...]:
 
 
 def _host(value: object) -> str:
-    sentence = f"{value!r} is no host: give a DNS name or an IP address, without scheme and port"
+    sentence = f"{value!r} is not a host: give a DNS name or an IP address, without scheme and port"
     if not isinstance(value, str):
         raise ValueError(sentence)
     try:

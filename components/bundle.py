@@ -1,8 +1,8 @@
 """The pruner as one executable file, `prune`, the same bytes whenever the same sources are bundled.
 
 A zip archive behind a `#!` line, as the standard library's zipapp makes it: `gc/pruner` and the pure Python
-of the libraries it stands on, so that it runs on a stock Python image. `python -m components.bundle FILE`
-writes it for `gc/Dockerfile`.
+of the libraries it stands on, so that it runs on a stock Python image.
+`python -m docker_registry_stack.bundle FILE` writes it for `gc/Dockerfile`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path, PurePosixPath
 
-PRUNER = Path(__file__).resolve().parent.parent / "gc" / "pruner"
+import pruner
+
+PRUNER = Path(pruner.__path__[0]).resolve()
 
 # Distribution -> the packages of it that travel. tqdm brings adapters for desktops and notebooks, which the
 # pruner never draws on.

@@ -7,7 +7,7 @@ out, asks nothing of them. Certificates are renewed by `pulumi up` once they are
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pulumi
 import pulumi_tls as tls
@@ -39,12 +39,19 @@ class Certificates(pulumi.ComponentResource):
     key_pem: pulumi.Output[str]
 
     def __init__(
-        self, name: str, *, owner: str, hosts: Sequence[str], opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        *,
+        owner: str,
+        hosts: pulumi.Input[Sequence[str]],
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`owner` tells this authority from another stack's in a list of trusted ones."""
-        super().__init__("docker-registry:index:Certificates", name, None, opts)
+        super().__init__("docker-registry:index:Certificates", name, {"owner": owner, "hosts": hosts}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        names = list(dict.fromkeys(hosts))
+        # An authority keeps the name it was made with: another name would be another authority to trust.
+        named_once = pulumi.ResourceOptions(parent=self, ignore_changes=["subject"])
+        names = pulumi.Output.from_input(hosts)
         ca_key = tls.PrivateKey(f"{name}-ca-key", algorithm="ECDSA", ecdsa_curve="P256", opts=child)
         ca = tls.SelfSignedCert(
             f"{name}-ca",
@@ -58,7 +65,7 @@ class Certificates(pulumi.ComponentResource):
             allowed_uses=["cert_signing", "crl_signing"],
             validity_period_hours=_CA_VALID,
             early_renewal_hours=_CA_RENEW,
-            opts=child,
+            opts=named_once,
         )
         key = tls.PrivateKey(f"{name}-server-key", algorithm="ECDSA", ecdsa_curve="P256", opts=child)
         request = tls.CertRequest(
@@ -67,8 +74,8 @@ class Certificates(pulumi.ComponentResource):
             subject=tls.CertRequestSubjectArgs(
                 common_name="docker-registry server", organization="docker-registry"
             ),
-            dns_names=[host for host in names if not _is_address(host)],
-            ip_addresses=[host for host in names if _is_address(host)],
+            dns_names=names.apply(lambda hosts: _unique(host for host in hosts if not _is_address(host))),
+            ip_addresses=names.apply(lambda hosts: _unique(host for host in hosts if _is_address(host))),
             opts=child,
         )
         certificate = tls.LocallySignedCert(
@@ -88,6 +95,10 @@ class Certificates(pulumi.ComponentResource):
         self.register_outputs(
             {"caPem": self.ca_pem, "certificatePem": self.certificate_pem, "keyPem": self.key_pem}
         )
+
+
+def _unique(hosts: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(hosts))
 
 
 def _is_address(host: str) -> bool:

@@ -17,7 +17,7 @@ from kubernetes import client as untyped_client
 from kubernetes import config as untyped_config
 from urllib3.exceptions import HTTPError
 
-from components.settings import Settings
+from .settings import Settings, known
 
 # The official client declares next to no types.
 client = cast("Any", untyped_client)
@@ -87,7 +87,7 @@ def survey(settings: Settings, stack: str) -> Cluster:
     except HTTPError as error:
         where = f"the cluster at {api.configuration.host}"
         raise ClusterError(f"{where} does not answer ({_root(error)}): start it, or {_CHOOSE}") from None
-    _refuse_taken_port(settings.node_port, stack, services.items)
+    _refuse_taken_port(known(settings.node_port), stack, services.items)
     found = tuple(sorted(map(_node, nodes.items), key=lambda node: node.name))
     _check_storage_node(settings, [node.name for node in found])
     return Cluster(nodes=found, definition_owner=next(map(_owner, definitions.items), None))
@@ -109,7 +109,7 @@ def _connect(provider: pulumi.Config) -> Any:
         _load(provider.get("kubeconfig"), provider.get("context"), settings)
     except yaml.YAMLError:
         # Its message quotes what it could not read, which may be a token.
-        raise ClusterError(f"no usable kubeconfig (it is no YAML): {_CHOOSE}") from None
+        raise ClusterError(f"no usable kubeconfig (it is not YAML): {_CHOOSE}") from None
     except (config.ConfigException, OSError) as error:
         raise ClusterError(f"no usable kubeconfig ({error}): {_CHOOSE}") from None
     settings.retries = 0
@@ -134,10 +134,10 @@ def _load(kubeconfig: str | None, context: str | None, settings: Any) -> None:
     config.load_kube_config(path, context=context, client_configuration=settings, persist_config=False)
 
 
-def _refuse_taken_port(node_port: int, stack: str, services: list[Any]) -> None:
+def _refuse_taken_port(node_port: int | None, stack: str, services: list[Any]) -> None:
     for service in services:
         ports = [port.node_port for port in service.spec.ports or ()] + [service.spec.health_check_node_port]
-        if node_port in ports and _owner(service) != stack:
+        if node_port is not None and node_port in ports and _owner(service) != stack:
             where = f"{service.metadata.namespace}/{service.metadata.name}"
             raise ClusterError(
                 f"port {node_port} of the nodes is taken by the service {where}: choose another "
@@ -146,15 +146,15 @@ def _refuse_taken_port(node_port: int, stack: str, services: list[Any]) -> None:
 
 
 def _check_storage_node(settings: Settings, nodes: list[str]) -> None:
-    wanted = settings.storage.node
-    if wanted is None and len(nodes) > 1:
+    wanted = known(settings.storage.node)
+    if settings.storage.node is None and len(nodes) > 1:
         pulumi.log.warn(
             f"the cluster has {len(nodes)} nodes and storage names none of them: the pod may move to one "
             f"that does not hold the images; set storage.node to one of {', '.join(nodes)}"
         )
     if wanted is not None and wanted not in nodes:
         raise ClusterError(
-            f"storage.node is {wanted!r}, which is no node of the cluster: give {' or '.join(nodes)}"
+            f"storage.node is {wanted!r}, which is not a node of the cluster: give {' or '.join(nodes)}"
         )
 
 

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components import pod
-from components.cluster import DEFINITION, OWNER_ANNOTATION
+from . import labels, pod
+from .cluster import DEFINITION, OWNER_ANNOTATION
+from .labels import Labels
 
 _GROUP = "docker-registry.internal"
 _KIND = "RegistryAddress"
@@ -24,15 +25,16 @@ _VERSION = "v1"
 class ExternalAddress(pulumi.ComponentResource):
     """The published addresses as `host:port`; `address` is the first of `addresses`."""
 
-    address: str
-    addresses: list[str]
+    address: pulumi.Output[str]
+    addresses: pulumi.Output[list[str]]
 
     def __init__(
         self,
         name: str,
         *,
-        hosts: Sequence[str],
-        node_port: int,
+        hosts: pulumi.Input[Sequence[str]],
+        node_port: pulumi.Input[int],
+        labels_of: Labels,
         namespace: pulumi.Input[str],
         service: pulumi.Input[str],
         ca_pem: pulumi.Input[str],
@@ -41,15 +43,19 @@ class ExternalAddress(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`definition_owner` is the stack that owns the cluster's definition, None where there is none."""
-        super().__init__("docker-registry:index:ExternalAddress", name, None, opts)
-        self.addresses = [_endpoint(host, node_port) for host in hosts]
-        self.address = self.addresses[0]
+        super().__init__(
+            "docker-registry:index:ExternalAddress", name, {"hosts": hosts, "nodePort": node_port}, opts
+        )
+        self.addresses = pulumi.Output.all(hosts, node_port).apply(
+            lambda both: [_endpoint(host, both[1]) for host in both[0]]
+        )
+        self.address = self.addresses.apply(lambda addresses: addresses[0])
         definition = None
         if definition_owner in (None, stack):
             definition = k8s.apiextensions.v1.CustomResourceDefinition(
                 f"{name}-definition",
                 metadata=k8s.meta.v1.ObjectMetaArgs(
-                    name=DEFINITION, annotations={OWNER_ANNOTATION: stack}, labels=pod.LABELS
+                    name=DEFINITION, annotations={OWNER_ANNOTATION: stack}, labels=labels.SHARED
                 ),
                 spec=_definition(),
                 opts=pulumi.ResourceOptions(parent=self),
@@ -58,7 +64,9 @@ class ExternalAddress(pulumi.ComponentResource):
             name,
             api_version=f"{_GROUP}/{_VERSION}",
             kind=_KIND,
-            metadata=k8s.meta.v1.ObjectMetaArgs(name="registry", namespace=namespace, labels=pod.LABELS),
+            metadata=k8s.meta.v1.ObjectMetaArgs(
+                name="registry", namespace=namespace, labels=labels_of.of("address")
+            ),
             spec={
                 "address": self.address,
                 "addresses": self.addresses,
@@ -70,7 +78,9 @@ class ExternalAddress(pulumi.ComponentResource):
         self.register_outputs({"address": self.address, "addresses": self.addresses})
 
 
-def _endpoint(host: str, port: int) -> str:
+def _endpoint(host: str, port: float) -> str:
+    # A number from elsewhere comes as 32000.0.
+    port = int(port)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -18,8 +18,6 @@ TLS_FOLDER = "/etc/registry-tls"
 
 PORT = 5000
 
-LABELS = {"app.kubernetes.io/name": "docker-registry", "app.kubernetes.io/component": "registry"}
-
 
 def pod_security() -> k8s.core.v1.PodSecurityContextArgs:
     """One user for all containers, and no system call out of the ordinary.

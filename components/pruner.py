@@ -7,8 +7,9 @@ import base64
 import pulumi
 import pulumi_kubernetes as k8s
 
-from components import bundle, pod
-from components.settings import Pruning, Settings
+from . import bundle, pod
+from .labels import Labels
+from .settings import Pruning, Settings
 
 _BUNDLE = "prune"
 _BUNDLE_FOLDER = "/opt/prune/bin"
@@ -44,23 +45,26 @@ class Pruner(pulumi.ComponentResource):
         name: str,
         *,
         settings: Settings,
+        labels: Labels,
         namespace: pulumi.Input[str],
         tls_secret: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`tls_secret` is the Secret whose `ca.crt` the pruner asks the registry with."""
-        super().__init__("docker-registry:index:Pruner", name, None, opts)
+        inputs = {"image": settings.gc_image, "environment": environment(settings.pruning)}
+        super().__init__("docker-registry:index:Pruner", name, inputs, opts)
         child = pulumi.ResourceOptions(parent=self)
+        marks = labels.of("pruner")
         # Named by the provider: another program is another name, which rolls the pod.
         program = k8s.core.v1.ConfigMap(
             f"{name}-program",
-            metadata=k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=pod.LABELS),
+            metadata=k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=marks),
             binary_data={_BUNDLE: base64.b64encode(_program()).decode()},
             immutable=True,
             opts=child,
         )
         protect = settings.pruning.protect_running
-        self.service_account = _reader(name, namespace, child) if protect else None
+        self.service_account = _reader(name, namespace, marks, child) if protect else None
         self.container = _container(settings)
         self.init_containers = [_first_config(settings)] if settings.pruning.mode == "readonly" else []
         self.volumes = [
@@ -164,18 +168,23 @@ def _ca_volume(tls_secret: pulumi.Input[str]) -> k8s.core.v1.VolumeArgs:
     )
 
 
-def _reader(name: str, namespace: pulumi.Input[str], child: pulumi.ResourceOptions) -> pulumi.Output[str]:
+def _reader(
+    name: str,
+    namespace: pulumi.Input[str],
+    marks: dict[str, pulumi.Input[str]],
+    child: pulumi.ResourceOptions,
+) -> pulumi.Output[str]:
     """A service account that may list what names an image, in every namespace, and nothing else."""
     account = k8s.core.v1.ServiceAccount(
         f"{name}-account",
-        metadata=k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=pod.LABELS),
+        metadata=k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=marks),
         automount_service_account_token=False,
         opts=child,
     )
     # Named by the provider, like its binding: neither has a namespace to keep two stacks apart.
     role = k8s.rbac.v1.ClusterRole(
-        f"docker-registry-{name}",
-        metadata=k8s.meta.v1.ObjectMetaArgs(labels=pod.LABELS),
+        f"{name}-reader",
+        metadata=k8s.meta.v1.ObjectMetaArgs(labels=marks),
         rules=[
             k8s.rbac.v1.PolicyRuleArgs(api_groups=[group], resources=resources, verbs=["list"])
             for group, resources in _READABLE
@@ -183,8 +192,8 @@ def _reader(name: str, namespace: pulumi.Input[str], child: pulumi.ResourceOptio
         opts=child,
     )
     k8s.rbac.v1.ClusterRoleBinding(
-        f"docker-registry-{name}",
-        metadata=k8s.meta.v1.ObjectMetaArgs(labels=pod.LABELS),
+        f"{name}-reader",
+        metadata=k8s.meta.v1.ObjectMetaArgs(labels=marks),
         role_ref=k8s.rbac.v1.RoleRefArgs(
             api_group="rbac.authorization.k8s.io", kind="ClusterRole", name=role.metadata.name
         ),

@@ -9,11 +9,12 @@ import pulumi_kubernetes as k8s
 import pulumi_tls as tls
 import yaml
 
-from components import pod
-from components.certificates import Certificates
-from components.cluster import OWNER_ANNOTATION, SERVICE
-from components.pruner import Pruner
-from components.settings import HostPath, Settings
+from . import pod
+from .certificates import Certificates
+from .cluster import OWNER_ANNOTATION, SERVICE
+from .labels import SELECTOR, Labels
+from .pruner import Pruner
+from .settings import HostPath, Settings
 
 # Seconds. On SIGTERM the registry takes no new request and lets those in flight end; the pod gives it, and
 # the pruner's step at hand, a little longer than that.
@@ -34,23 +35,30 @@ class Registry(pulumi.ComponentResource):
         name: str,
         *,
         settings: Settings,
+        labels: Labels,
         certificates: Certificates,
         stack: str,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declares all that lies in the namespace but the address; `stack` marks the Service as its own."""
-        super().__init__("docker-registry:index:Registry", name, None, opts)
+        inputs = {
+            "namespace": settings.namespace,
+            "nodePort": settings.node_port,
+            "image": settings.registry_image,
+        }
+        super().__init__("docker-registry:index:Registry", name, inputs, opts)
         child = pulumi.ResourceOptions(parent=self)
+        marks = labels.of("registry")
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
             metadata=k8s.meta.v1.ObjectMetaArgs(
                 name=settings.namespace,
                 # No stricter level admits a hostPath.
-                labels=pod.LABELS | {"pod-security.kubernetes.io/enforce": "privileged"},
+                labels=marks | {"pod-security.kubernetes.io/enforce": "privileged"},
             ),
             opts=child,
         )
-        metadata = k8s.meta.v1.ObjectMetaArgs(namespace=namespace.metadata.name, labels=pod.LABELS)
+        metadata = k8s.meta.v1.ObjectMetaArgs(namespace=namespace.metadata.name, labels=marks)
         # These three are named by the provider: other content is another name, which rolls the pod.
         config = k8s.core.v1.ConfigMap(
             f"{name}-config",
@@ -79,8 +87,9 @@ class Registry(pulumi.ComponentResource):
             opts=child,
         )
         pruner = Pruner(
-            "pruner",
+            f"{name}-pruner",
             settings=settings,
+            labels=labels,
             namespace=namespace.metadata.name,
             tls_secret=tls_secret.metadata.name,
             opts=child,
@@ -90,15 +99,15 @@ class Registry(pulumi.ComponentResource):
         k8s.apps.v1.Deployment(
             name,
             metadata=k8s.meta.v1.ObjectMetaArgs(
-                name=SERVICE, namespace=namespace.metadata.name, labels=pod.LABELS
+                name=SERVICE, namespace=namespace.metadata.name, labels=marks
             ),
             spec=k8s.apps.v1.DeploymentSpecArgs(
                 replicas=1,
                 revision_history_limit=2,
                 strategy=k8s.apps.v1.DeploymentStrategyArgs(type="Recreate"),
-                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=pod.LABELS),
+                selector=k8s.meta.v1.LabelSelectorArgs(match_labels=SELECTOR),
                 template=k8s.core.v1.PodTemplateSpecArgs(
-                    metadata=k8s.meta.v1.ObjectMetaArgs(labels=pod.LABELS),
+                    metadata=k8s.meta.v1.ObjectMetaArgs(labels=marks),
                     spec=_pod(settings, config, tls_secret, http_secret, pruner),
                 ),
             ),
@@ -109,12 +118,12 @@ class Registry(pulumi.ComponentResource):
             metadata=k8s.meta.v1.ObjectMetaArgs(
                 name=SERVICE,
                 namespace=namespace.metadata.name,
-                labels=pod.LABELS,
+                labels=marks,
                 annotations={OWNER_ANNOTATION: stack},
             ),
             spec=k8s.core.v1.ServiceSpecArgs(
                 type="NodePort",
-                selector=pod.LABELS,
+                selector=SELECTOR,
                 # A pod is ready when both containers are: a pruner that cannot start must not cut off the
                 # registry beside it, which there is only one of.
                 publish_not_ready_addresses=True,

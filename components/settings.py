@@ -1,29 +1,37 @@
-"""The stack configuration, read once into frozen values.
+"""Checks what a registry is made from, and turns it into the values that the components take.
 
-Defaults stand in Pulumi.yaml alone. Every wrong value becomes one sentence that names the key, the value and
-what is accepted; all of them are told together, before any resource is declared.
+Every wrong value becomes one sentence that names the key, the value and what is accepted; all of them are
+told together, before any resource is declared. What another resource gives is checked when it is known.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 import pulumi
-from pulumi.runtime.config import CONFIG
 
-from components import accepted
-from pruner.settings.durations import parse_duration
-from pruner.settings.jsontext import parse_json
 from pruner.settings.policies import parse_policies
+from pruner.settings.table import TABLE
+
+from . import accepted
+from .args import DockerRegistryArgs, RetentionPolicy, Storage
 
 T = TypeVar("T")
+A = TypeVar("A", DockerRegistryArgs, Storage, RetentionPolicy)
+
+KEYS = {accepted.camel_case(field.name): field.name for field in dataclasses.fields(DockerRegistryArgs)}
+"""Key of the stack configuration -> field of DockerRegistryArgs."""
+
+_PRUNER = {f"gc_{setting.name}": setting for setting in TABLE}
 
 
 class SettingsError(pulumi.RunError):
-    """The stack configuration is wrong; `problems` holds one sentence for each wrong key."""
+    """What was given is wrong; `problems` holds one sentence for each wrong key."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -34,8 +42,8 @@ class SettingsError(pulumi.RunError):
 class HostPath:
     """A folder of a node: its absolute `path`, and the `node` by name, or None for wherever the pod lands."""
 
-    path: str
-    node: str | None
+    path: pulumi.Input[str]
+    node: pulumi.Input[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,79 +65,49 @@ class Pruning:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole stack configuration, checked. `external_hosts` is empty when they are to be discovered."""
+    """The whole configuration, checked. `external_hosts` is empty when they are to be discovered."""
 
-    node_port: int
-    external_hosts: tuple[str, ...]
-    namespace: str
-    registry_image: str
-    gc_image: str
+    node_port: pulumi.Input[int]
+    external_hosts: tuple[str, ...] | pulumi.Output[tuple[str, ...]]
+    namespace: pulumi.Input[str]
+    registry_image: pulumi.Input[str]
+    gc_image: pulumi.Input[str]
     storage: HostPath
     cache: Literal["none", "inmemory"]
     pruning: Pruning
 
 
-KEYS = (
-    "nodePort",
-    "externalHosts",
-    "namespace",
-    "registryImage",
-    "gcImage",
-    "storage",
-    "cache",
-    "gcMode",
-    "gcPeriod",
-    "gcInitialDelay",
-    "gcGrace",
-    "gcUntaggedAfter",
-    "gcUploadsAfter",
-    "gcTrash",
-    "gcMaxFraction",
-    "gcProtectRunning",
-    "gcDanglingTags",
-    "retention",
-)
+def settle(
+    given: DockerRegistryArgs | Mapping[str, Any], call: Callable[[str], str] = lambda field: field
+) -> Settings:
+    """The settings in `given`, a mapping being the fields by name; `call` is what a sentence calls a field.
 
-
-def stack_settings() -> Settings:
-    """The settings of the running stack. Raises SettingsError."""
-    config = pulumi.Config()
-    texts = {key: text for key in KEYS if (text := config.get(key)) is not None}
-    prefix = f"{config.name}:"
-    strangers = {
-        name.removeprefix(prefix): str(text)
-        for name, text in CONFIG.get().items()
-        if name.startswith(prefix) and name.removeprefix(prefix) not in texts
-    }
-    return read_settings(config.name, texts | strangers)
-
-
-def read_settings(project: str, texts: Mapping[str, str]) -> Settings:
-    """The settings in `texts`: key without the project's name -> text, JSON for objects and lists.
-
-    Raises SettingsError with a sentence for every key that is unknown, not set or wrong.
+    Raises SettingsError with a sentence for every field that is unknown or wrong.
     """
-    reader = _Reader(project, texts)
-    storage = reader.read("storage", _storage)
+    try:
+        args = _made(DockerRegistryArgs, given)
+    except ValueError as error:
+        raise SettingsError([f"args: {error}"]) from None
+    reader = _Reader(args, call)
     settings = Settings(
-        node_port=reader.read("nodePort", accepted.node_port),
-        external_hosts=reader.read("externalHosts", lambda text: accepted.hosts(_json(text))),
-        namespace=reader.read("namespace", accepted.namespace),
-        registry_image=reader.read("registryImage", accepted.image),
-        gc_image=reader.read("gcImage", accepted.image),
-        storage=storage,
-        cache=reader.read("cache", lambda text: accepted.choice(text, "none", "inmemory")),
+        node_port=reader.may_come("node_port", accepted.node_port),
+        external_hosts=reader.read("external_hosts", _hosts),
+        namespace=reader.may_come("namespace", accepted.namespace),
+        registry_image=reader.may_come("registry_image", accepted.image),
+        gc_image=reader.may_come("gc_image", accepted.image),
+        storage=reader.read("storage", _storage),
+        cache=reader.read("cache", lambda value: accepted.choice(value, "none", "inmemory")),
         pruning=Pruning(
-            mode=reader.read("gcMode", lambda text: accepted.choice(text, "online", "readonly")),
-            period=reader.read("gcPeriod", _positive_duration),
-            initial_delay=reader.read("gcInitialDelay", parse_duration),
-            grace=reader.read("gcGrace", parse_duration),
-            untagged_after=reader.read("gcUntaggedAfter", parse_duration),
-            uploads_after=reader.read("gcUploadsAfter", parse_duration),
-            trash=reader.read("gcTrash", parse_duration),
-            max_fraction=reader.read("gcMaxFraction", accepted.fraction),
-            protect_running=reader.read("gcProtectRunning", accepted.boolean),
-            dangling_tags=reader.read("gcDanglingTags", lambda text: accepted.choice(text, "keep", "remove")),
+            mode=reader.pruners("gc_mode"),
+            period=reader.pruners("gc_period"),
+            initial_delay=reader.pruners("gc_initial_delay"),
+            grace=reader.pruners("gc_grace"),
+            untagged_after=reader.pruners("gc_untagged_after"),
+            uploads_after=reader.pruners("gc_uploads_after"),
+            trash=reader.pruners("gc_trash"),
+            max_fraction=reader.pruners("gc_max_fraction"),
+            protect_running=reader.pruners("gc_protect_running"),
+            dangling_tags=reader.pruners("gc_dangling_tags"),
             retention=reader.read("retention", _retention),
         ),
     )
@@ -138,61 +116,108 @@ def read_settings(project: str, texts: Mapping[str, str]) -> Settings:
 
 
 class _Reader:
-    """Reads key after key and gathers what is wrong, so that a person mends all of it at once."""
+    """Reads field after field and gathers what is wrong, so that a person mends all of it at once."""
 
-    def __init__(self, project: str, texts: Mapping[str, str]) -> None:
-        self._project = project
-        self._texts = texts
-        self._problems = [
-            f"{project}:{key} is no key of this project: the keys are {', '.join(KEYS)}"
-            for key in texts
-            if key not in KEYS
-        ]
+    def __init__(self, given: DockerRegistryArgs, call: Callable[[str], str]) -> None:
+        self._given = given
+        self._call = call
+        self._problems: list[str] = []
 
-    def read(self, key: str, parse: Callable[[str], T]) -> T:
-        """The value of `key`; what a wrong one gives never gets past `finish`."""
-        if (text := self._texts.get(key)) is None:
-            self._problems.append(f"{self._project}:{key} is not set: give it a value")
-            return cast(T, None)
+    def read(self, field: str, parse: Callable[[Any], T]) -> T:
+        """The value of `field`; what a wrong one gives never gets past `finish`."""
+        value = getattr(self._given, field)
         try:
-            return parse(text)
+            return parse(_DEFAULTS[field] if value is None else value)
         except ValueError as error:
-            self._problems.append(f"{self._project}:{key}: {error}")
+            self._problems.append(f"{self._call(field)}: {error}")
             return cast(T, None)
+
+    def may_come(self, field: str, parse: Callable[[Any], T]) -> pulumi.Input[T]:
+        """The same for a value that another resource may give."""
+        return self.read(field, lambda value: _later(value, parse))
+
+    def pruners(self, field: str) -> Any:
+        """The value of a setting that the pruner itself knows how to read."""
+        return self.read(field, lambda value: _PRUNER[field].parse(accepted.text(value)))
 
     def finish(self) -> None:
         if self._problems:
             raise SettingsError(self._problems)
 
 
-def _json(text: str) -> object:
-    return parse_json(text, repr(text))
+_DEFAULTS = dataclasses.asdict(DockerRegistryArgs())
 
 
-def _positive_duration(text: str) -> float:
-    seconds = parse_duration(text)
-    if seconds == 0:
-        raise ValueError(f"{text!r} would never pause: give a duration above 0")
-    return seconds
+def known(value: pulumi.Input[T] | None) -> T | None:
+    """The value, or None if another resource gives it."""
+    return None if value is None or _comes(value) else cast(T, value)
 
 
-def _storage(text: str) -> HostPath:
-    value = _json(text)
-    if not isinstance(value, dict):
-        raise ValueError(f"{value!r} is no storage: give an object with kind and path")
-    fields = cast("dict[str, object]", value)
-    if fields.get("kind") != "hostPath":
-        raise ValueError(f"kind is {fields.get('kind')!r}: give hostPath")
-    if strangers := sorted(set(fields) - {"kind", "path", "node"}):
-        raise ValueError(f"{strangers[0]!r} is no key of a hostPath storage: the keys are kind, path, node")
-    node = fields.get("node")
+def _comes(value: object) -> bool:
+    return isinstance(value, pulumi.Output) or inspect.isawaitable(value)
+
+
+def _later(value: Any, parse: Callable[[Any], T]) -> pulumi.Input[T]:
+    """The parsed value, now if it is known, else once it is."""
+    return pulumi.Output.from_input(value).apply(parse) if _comes(value) else parse(value)
+
+
+def _made(kind: type[A], given: A | Mapping[str, Any]) -> A:
+    """The dataclass of which `given` has the fields; other languages, and configuration, give mappings."""
+    if isinstance(given, kind):
+        return given
+    names = [field.name for field in dataclasses.fields(kind)]
+    if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - JSON may be anything
+        raise ValueError(f"{given!r} is not an object: give one with some of {', '.join(names)}")
+    if strangers := sorted(set(given) - set(names)):
+        raise ValueError(f"{strangers[0]!r} is not a key here: the keys are {', '.join(names)}")
+    return kind(**given)
+
+
+def _hosts(value: object) -> tuple[str, ...] | pulumi.Output[tuple[str, ...]]:
+    if value is None:
+        return ()
+    if any(map(_comes, [value, *_entries(value)])):
+        return pulumi.Output.from_input(value).apply(_some_hosts)
+    return accepted.hosts(value)
+
+
+def _entries(value: object) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else []
+
+
+def _some_hosts(value: object) -> tuple[str, ...]:
+    if found := accepted.hosts(value):
+        return found
+    raise ValueError("externalHosts came out empty: give a host, or leave it out")
+
+
+def _storage(value: Any) -> HostPath:
+    storage = _made(Storage, value)
+    default = Storage()
+    accepted.choice(default.kind if storage.kind is None else storage.kind, "hostPath")
+    path = default.path if storage.path is None else storage.path
+    node = storage.node
     return HostPath(
-        path=accepted.host_path(fields.get("path")),
-        node=None if node is None else accepted.dns_name(node),
+        path=_later(path, accepted.host_path),
+        node=None if node is None else _later(node, accepted.dns_name),
     )
 
 
-def _retention(text: str) -> str:
-    value = _json(text)
-    parse_policies(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+def _retention(value: Any) -> str:
+    """The policies as the pruner takes them: JSON, the same whatever the order of the keys."""
+    entries: object = [] if value is None else value
+    if isinstance(entries, list):
+        entries = [_policy(entry) for entry in cast("list[object]", entries)]
+    parse_policies(entries)
+    return json.dumps(entries, sort_keys=True, separators=(",", ":"))
+
+
+def _policy(entry: object) -> object:
+    if isinstance(entry, RetentionPolicy):
+        entry = {name: value for name, value in dataclasses.asdict(entry).items() if value is not None}
+    if isinstance(entry, Mapping):
+        return {
+            accepted.camel_case(str(key)): value for key, value in cast("Mapping[str, Any]", entry).items()
+        }
+    return entry

@@ -17,7 +17,7 @@ from sandbox.place import Place
 
 CHECKOUT = Path(__file__).resolve().parent.parent.parent
 # The program and what it reads; the stack's own configuration file comes to lie beside the links.
-PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "gc", ".venv")
+PROGRAM = ("Pulumi.yaml", "__main__.py", "docker_registry_stack", "pruner", ".venv")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from components import bundle
+from docker_registry_stack import bundle
 from sandbox.commands import run
 from sandbox.deploy.workspace import CHECKOUT
 from sandbox.images import PYTHON_REFERENCE, build_image, images

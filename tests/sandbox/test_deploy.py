@@ -17,7 +17,7 @@ def test_the_defaults_are_good() -> None:
 
 def test_values_are_checked_with_the_programs_own_rules() -> None:
     check_config({"nodePort": "32767", "gcPeriod": "90s", "cache": "inmemory"})
-    with pytest.raises(SandboxError, match=r"'32768' is no NodePort.*'disk' is not known"):
+    with pytest.raises(SandboxError, match=r"'32768' is not a NodePort.*'disk' is not known"):
         check_config({"nodePort": "32768", "cache": "disk"})
 
 

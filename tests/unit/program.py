@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pulumi
-import yaml
 from pulumi.runtime import mocks, rpc, stack
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.settings import get_root_resource, set_root_resource
@@ -36,6 +35,7 @@ class Resource:
     secret_paths: frozenset[str]
     parent: str
     dependencies: tuple[str, ...]
+    aliases: tuple[tuple[str, bool], ...]  # a former name, and whether it stood directly under the stack then
     delete_before_replace: bool
 
 
@@ -102,15 +102,9 @@ class _Monitor(mocks.MockMonitor):
         return response
 
 
-def defaults() -> dict[str, str]:
-    """The configuration in Pulumi.yaml, as the engine hands it to a program."""
-    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-    return {key: _text(entry["default"]) for key, entry in declared.items()}
-
-
 def run(config: Mapping[str, object], provider: Mapping[str, str]) -> Graph:
-    """Runs `__main__.py` with `config` over the defaults, and `provider` for `kubernetes:`."""
-    given = defaults() | {key: _text(value) for key, value in config.items()}
+    """Runs `__main__.py` with `config`, and `provider` for `kubernetes:`."""
+    given = {key: _text(value) for key, value in config.items()}
     monitor = _Monitor()
     # The mocks bring a stack along only where there is none: without this, the last run's outputs stay.
     set_root_resource(cast("Any", None))
@@ -164,6 +158,7 @@ def _resource(urn: str, request: Any) -> Resource:
         secret_paths=frozenset(secrets),
         parent=request.parent,
         dependencies=tuple(request.dependencies),
+        aliases=tuple((alias.spec.name, alias.spec.noParent) for alias in request.aliases),
         delete_before_replace=request.deleteBeforeReplace,
     )
 

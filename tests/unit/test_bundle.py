@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from components import bundle
+from docker_registry_stack import bundle
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def test_the_bytes_are_the_same_in_another_process(program: Path, tmp_path: Path
     target = tmp_path / "made" / "prune"
     environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Pacific/Apia"}
     subprocess.run(
-        [sys.executable, "-m", "components.bundle", str(target)],
+        [sys.executable, "-m", "docker_registry_stack.bundle", str(target)],
         cwd=bundle.PRUNER.parent.parent,
         env=environment,
         check=True,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.cluster import DEFINITION, OWNER_ANNOTATION, ClusterError
+from docker_registry_stack.cluster import DEFINITION, OWNER_ANNOTATION, ClusterError
 from tests.unit import program
 from tests.unit.fakecluster import FakeCluster, definition, node, service
 from tests.unit.program import Graph
@@ -174,5 +174,7 @@ def test_several_nodes_and_no_node_of_storage_are_warned_of(
 
 def test_a_node_of_storage_that_is_not_there_is_told(cluster: FakeCluster) -> None:
     assert cluster.nodes
-    with pytest.raises(ClusterError, match=r"storage\.node is 'b', which is no node of the cluster: give n1"):
+    with pytest.raises(
+        ClusterError, match=r"storage\.node is 'b', which is not a node of the cluster: give n1"
+    ):
         run(storage={"kind": "hostPath", "path": "/srv", "node": "b"})

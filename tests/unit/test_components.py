@@ -26,6 +26,7 @@ COMPONENTS = _components()
 def test_there_are_the_components_that_the_design_names() -> None:
     assert [name for name, _ in COMPONENTS] == [
         "certificates.py:Certificates",
+        "docker_registry.py:DockerRegistry",
         "external_address.py:ExternalAddress",
         "pruner.py:Pruner",
         "registry.py:Registry",
@@ -61,8 +62,23 @@ def test_no_resource_is_declared_inside_an_apply() -> None:
                 assert "tls." not in inside, path
 
 
-def test_no_default_of_the_configuration_is_stated_in_python() -> None:
-    sources = [path.read_text() for path in (program.ROOT / "components").glob("*.py")]
-    for key in ("nodePort", "storage", "registryImage", "gcImage"):
-        default = program.defaults()[key]
-        assert not any(default in source for source in sources), key
+@pytest.mark.parametrize("component", [tree for _, tree in COMPONENTS], ids=[name for name, _ in COMPONENTS])
+def test_a_component_records_its_inputs(component: ast.ClassDef) -> None:
+    (call,) = [
+        node
+        for node in ast.walk(component)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "super().__init__"
+    ]
+    recorded = call.args[2]
+    assert not isinstance(recorded, ast.Constant)
+    assert not isinstance(recorded, ast.Dict) or recorded.keys
+
+
+def test_nobody_imports_the_folder_by_a_second_name() -> None:
+    """A package that is imported by two names is two packages, with two of every class."""
+    for path in program.ROOT.rglob("*.py"):
+        if ".venv" in path.parts or "build" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                assert not (node.module or "").startswith(("components", "gc.")), path

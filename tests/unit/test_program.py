@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components import bundle
+from docker_registry_stack import bundle
 from tests.unit import program
 from tests.unit.conftest import Deploy
 from tests.unit.fakecluster import FakeCluster
@@ -55,7 +55,7 @@ def test_outputs_are_the_address_the_ca_the_namespace_and_where_the_data_is(depl
     assert graph.outputs == {
         "address": "registry.example.com:32000",
         "addresses": ["registry.example.com:32000", "[2001:db8::7]:32000"],
-        "caCertificate": "certificate certificates-ca",
+        "caCertificate": "certificate registry-certificates-ca",
         "namespace": "images",
         "data": "/var/lib/docker-registry on the node that runs the registry",
     }
@@ -70,9 +70,15 @@ def test_outputs_name_the_node_of_the_data(deploy: Deploy) -> None:
 def test_everything_has_a_component_as_parent(deploy: Deploy) -> None:
     graph = deploy()
     components = {r.urn: r.name for r in graph.resources if r.type.startswith("docker-registry:")}
-    assert sorted(components.values()) == ["address", "certificates", "pruner", "registry"]
+    assert sorted(components.values()) == [
+        "registry",
+        "registry",
+        "registry-address",
+        "registry-certificates",
+        "registry-pruner",
+    ]
     for resource in graph.resources:
-        if resource.urn not in components:
+        if resource.type != "docker-registry:index:DockerRegistry":
             assert resource.parent in components, resource.name
 
 
@@ -94,7 +100,7 @@ def test_what_a_change_must_roll_the_pod_for_is_named_by_the_provider_and_immuta
     graph = deploy()
     for type_, name in [
         (CONFIG_MAP, "registry-config"),
-        (CONFIG_MAP, "pruner-program"),
+        (CONFIG_MAP, "registry-pruner-program"),
         (SECRET, "registry-tls"),
         (SECRET, "registry-http"),
     ]:
@@ -140,7 +146,7 @@ def test_the_authority_signs_servers_alone_and_lasts(deploy: Deploy) -> None:
     assert ca["allowedUses"] == ["cert_signing", "crl_signing"]
     assert ca["validityPeriodHours"] == 10 * 365 * 24
     assert ca["earlyRenewalHours"] == 365 * 24
-    assert ca["subject"] == {"commonName": "docker-registry dev", "organization": "docker-registry"}
+    assert ca["subject"] == {"commonName": "docker-registry dev/registry", "organization": "docker-registry"}
 
 
 def test_the_server_certificate_is_renewed_long_before_it_ends(deploy: Deploy) -> None:
@@ -148,16 +154,20 @@ def test_the_server_certificate_is_renewed_long_before_it_ends(deploy: Deploy) -
     assert leaf["allowedUses"] == ["digital_signature", "server_auth"]
     assert leaf["validityPeriodHours"] == 825 * 24
     assert leaf["earlyRenewalHours"] == 180 * 24
-    assert leaf["caCertPem"] == "certificate certificates-ca"
-    assert leaf["certRequestPem"] == "request certificates-server-request"
-    assert leaf["caPrivateKeyPem"] == "private key of certificates-ca-key"
+    assert leaf["caCertPem"] == "certificate registry-certificates-ca"
+    assert leaf["certRequestPem"] == "request registry-certificates-server-request"
+    assert leaf["caPrivateKeyPem"] == "private key of registry-certificates-ca-key"
     assert not leaf.get("isCaCertificate")
 
 
 def test_keys_are_elliptic_and_each_its_own(deploy: Deploy) -> None:
     keys = {key.name: key.inputs for key in deploy().all(KEY)}
-    assert set(keys) == {"certificates-ca-key", "certificates-server-key", "registry-http-secret"}
-    for name in ("certificates-ca-key", "certificates-server-key"):
+    assert set(keys) == {
+        "registry-certificates-ca-key",
+        "registry-certificates-server-key",
+        "registry-http-secret",
+    }
+    for name in ("registry-certificates-ca-key", "registry-certificates-server-key"):
         assert (keys[name]["algorithm"], keys[name]["ecdsaCurve"]) == ("ECDSA", "P256")
 
 
@@ -177,9 +187,9 @@ def test_the_tls_secret_holds_the_chain(deploy: Deploy) -> None:
     secret = deploy().one(SECRET, "registry-tls")
     assert secret.inputs["type"] == "kubernetes.io/tls"
     assert secret.inputs["stringData"] == {
-        "tls.crt": "certificate certificates-server",
-        "tls.key": "private key of certificates-server-key",
-        "ca.crt": "certificate certificates-ca",
+        "tls.crt": "certificate registry-certificates-server",
+        "tls.key": "private key of registry-certificates-server-key",
+        "ca.crt": "certificate registry-certificates-ca",
     }
     assert secret.secret_paths == {"/stringData"}
 
@@ -232,7 +242,7 @@ def test_the_deployment_never_has_two_pods_on_one_tree(deploy: Deploy) -> None:
     spec = deployment.inputs["spec"]
     assert spec["replicas"] == 1
     assert spec["strategy"] == {"type": "Recreate"}
-    assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+    assert spec["selector"]["matchLabels"].items() <= spec["template"]["metadata"]["labels"].items()
     assert deployment.delete_before_replace
 
 
@@ -319,7 +329,10 @@ def test_the_gc_container(deploy: Deploy) -> None:
         "/tmp": ("scratch", False),
         "/var/run/secrets/kubernetes.io/serviceaccount": ("cluster-access", True),
     }
-    assert volumes(graph)["prune"]["configMap"] == {"name": "pruner-program-0a1b2c3d", "defaultMode": 0o555}
+    assert volumes(graph)["prune"]["configMap"] == {
+        "name": "registry-pruner-program-0a1b2c3d",
+        "defaultMode": 0o555,
+    }
     assert volumes(graph)["ca"]["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
     assert volumes(graph)["scratch"] == {"name": "scratch", "emptyDir": {"sizeLimit": "64Mi"}}
 
@@ -338,7 +351,7 @@ def test_both_containers_read_the_same_configuration(deploy: Deploy) -> None:
 
 
 def test_the_bundle_is_what_the_pod_gets(deploy: Deploy) -> None:
-    content = deploy().one(CONFIG_MAP, "pruner-program").inputs["binaryData"]
+    content = deploy().one(CONFIG_MAP, "registry-pruner-program").inputs["binaryData"]
     assert base64.b64decode(content["prune"]) == bundle.build()
 
 
@@ -424,13 +437,13 @@ def test_the_pruner_may_list_what_names_an_image_and_nothing_else(deploy: Deploy
     assert binding["roleRef"] == {
         "apiGroup": "rbac.authorization.k8s.io",
         "kind": "ClusterRole",
-        "name": "docker-registry-pruner-0a1b2c3d",
+        "name": "registry-pruner-reader-0a1b2c3d",
     }
     assert binding["subjects"] == [
-        {"kind": "ServiceAccount", "name": "pruner-account-0a1b2c3d", "namespace": "docker-registry"}
+        {"kind": "ServiceAccount", "name": "registry-pruner-account-0a1b2c3d", "namespace": "docker-registry"}
     ]
     assert graph.one(ACCOUNT).inputs["automountServiceAccountToken"] is False
-    assert graph.pod()["serviceAccountName"] == "pruner-account-0a1b2c3d"
+    assert graph.pod()["serviceAccountName"] == "registry-pruner-account-0a1b2c3d"
 
 
 def test_the_token_is_short_lived_and_the_gc_containers_alone(deploy: Deploy) -> None:
@@ -479,7 +492,7 @@ def test_the_address_is_published_in_the_cluster(deploy: Deploy) -> None:
     assert address.inputs["spec"] == {
         "address": "registry.example.com:32000",
         "addresses": ["registry.example.com:32000", "192.0.2.1:32000"],
-        "caBundle": "certificate certificates-ca",
+        "caBundle": "certificate registry-certificates-ca",
         "serviceRef": {"name": "registry", "namespace": "images", "port": 5000},
     }
     assert graph.one(DEFINITION).urn in address.dependencies

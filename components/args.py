@@ -1,0 +1,98 @@
+"""What a registry is made from: the one place where a key's type, meaning and default stand.
+
+A key of the stack configuration is a field here in camel case (`gcPeriod` is `gc_period`). Its default is the
+field's; the pruner's keys have the pruner's own. None anywhere stands for the default, since that is what other
+languages pass for what they leave out. Values are checked by `settings.settle`.
+
+No annotation here is text (so no `from __future__ import annotations`): Pulumi's analyzer makes the package's
+schema of these classes, and of their docstrings the descriptions that other languages show.
+"""
+
+from dataclasses import dataclass
+
+import pulumi
+
+from pruner.settings.durations import format_duration
+from pruner.settings.table import Settings as PrunerSettings
+
+_PRUNER = PrunerSettings()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """Where the images are kept: a folder of a node."""
+
+    kind: str | None = "hostPath"
+    """The kind of storage, hostPath"""
+    path: pulumi.Input[str] | None = "/var/lib/docker-registry"
+    """The absolute path of the folder, made if need be"""
+    node: pulumi.Input[str] | None = None
+    """The name of the node that holds it, needed where there are several"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetentionPolicy:
+    """Which tags of some repositories stay; of several policies the first that matches a tag decides."""
+
+    repositories: list[str] | None = None
+    """Shell globs over the repository's name, * matches / too; all if left out"""
+    tags: list[str] | None = None
+    """Shell globs over the tag; all if left out"""
+    keep_last: int | None = None
+    """So many of the newest matching tags of a repository stay"""
+    keep_within: str | None = None
+    """Tags pushed within this duration stay"""
+    keep_daily: int | None = None
+    """Of each of so many days with a push, the last pushed tag stays"""
+    keep_weekly: int | None = None
+    """The same of weeks"""
+    keep_monthly: int | None = None
+    """The same of months"""
+    keep_yearly: int | None = None
+    """The same of years"""
+    keep_last_per_minor: int | None = None
+    """Of each minor version so many of the highest semantic versions stay"""
+    untagged: str | None = None
+    """keep, or `after` and a duration, in place of gcUntaggedAfter"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DockerRegistryArgs:
+    """Everything that can be set; durations are seconds, or text such as 90s, 15m, 24h, 7d, 2w, 1h30m."""
+
+    node_port: pulumi.Input[int] | None = 32000
+    """The port of every node on which the registry answers, from 30000 to 32767"""
+    external_hosts: pulumi.Input[list[pulumi.Input[str]]] | None = None
+    """DNS names or IP addresses under which clients reach the nodes; if left out, the addresses of the nodes"""
+    namespace: pulumi.Input[str] | None = "docker-registry"
+    """The namespace that is made and filled"""
+    registry_image: pulumi.Input[str] | None = "docker.io/library/registry:3.1.2"
+    """The image of the registry, 2.8 or 3.x"""
+    gc_image: pulumi.Input[str] | None = "docker.io/library/python:3.13-slim"
+    """The image the pruner runs on, any with Python 3.11 or later; one built from gc/Dockerfile brings the pruner along"""
+    storage: Storage | None = Storage()
+    """Where the images are kept"""
+    cache: str | None = "none"
+    """The registry's cache of blob descriptors, none or inmemory; inmemory makes the pruner restart the registry in place"""
+    gc_mode: str | None = _PRUNER.mode
+    """online prunes while the registry takes pushes; readonly makes it read-only for the length of a run"""
+    gc_period: str | None = format_duration(_PRUNER.period)
+    """The time from the end of one run of the pruner to the next"""
+    gc_initial_delay: str | None = format_duration(_PRUNER.initial_delay)
+    """The time from the start of the pruner to its first run"""
+    gc_grace: str | None = format_duration(_PRUNER.grace)
+    """Nothing younger than this is touched; longer than any push takes"""
+    gc_untagged_after: str | None = format_duration(_PRUNER.untagged_after)
+    """An untagged manifest older than this may go"""
+    gc_uploads_after: str | None = format_duration(_PRUNER.uploads_after)
+    """An upload that nobody has continued for this long is abandoned and may go"""
+    gc_trash: str | None = format_duration(_PRUNER.trash)
+    """How long a removed blob can still be restored"""
+    gc_max_fraction: float | None = _PRUNER.max_fraction
+    """A run that would remove more than this fraction of the blobs is refused, above 0 and at most 1"""
+    gc_protect_running: bool | None = True
+    """Keep every image that a workload of the cluster runs or names; gives the pruner read access to workloads"""
+    gc_dangling_tags: str | None = _PRUNER.dangling_tags
+    """What to do with a tag whose manifest is gone, keep or remove"""
+    retention: list[RetentionPolicy] | None = None
+    """Which tags stay, the first policy that matches decides; if left out, every tag stays"""

@@ -1,0 +1,53 @@
+"""The stack configuration as the args of a registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi.runtime.config import CONFIG
+
+from pruner.settings.jsontext import parse_json
+
+from .args import DockerRegistryArgs
+from .settings import KEYS, SettingsError, settle
+
+# The keys whose values are lists and objects.
+_JSON = ("externalHosts", "storage", "retention")
+
+
+def stack_args() -> DockerRegistryArgs:
+    """The args that the running stack's configuration makes. Raises SettingsError."""
+    config = pulumi.Config()
+    prefix = f"{config.name}:"
+    given = {
+        name.removeprefix(prefix): text for name, text in CONFIG.get().items() if name.startswith(prefix)
+    }
+    return read_args(config.name, {key: str(text) for key, text in given.items()})
+
+
+def read_args(project: str, texts: Mapping[str, str]) -> DockerRegistryArgs:
+    """The args in `texts`: key without the project's name -> text, JSON for objects and lists.
+
+    Raises SettingsError with a sentence for every key that is unknown or wrong.
+    """
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    for key, text in texts.items():
+        if key not in KEYS:
+            problems.append(f"{project}:{key} is not a key of this project: the keys are {', '.join(KEYS)}")
+            continue
+        try:
+            values[KEYS[key]] = parse_json(text, repr(text)) if key in _JSON else text
+        except ValueError as error:
+            problems.append(f"{project}:{key}: {error}")
+    keys = {field: key for key, field in KEYS.items()}
+    args = DockerRegistryArgs(**values)
+    try:
+        settle(args, lambda field: f"{project}:{keys[field]}")
+    except SettingsError as error:
+        problems += error.problems
+    if problems:
+        raise SettingsError(problems)
+    return args

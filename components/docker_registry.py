@@ -1,0 +1,118 @@
+"""A whole registry in one component: from args to all that a program needs to know of it.
+
+The annotations that Pulumi's analyzer reads are real types and no text, as in `args`.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pulumi
+
+from .accepted import camel_case
+from .args import DockerRegistryArgs
+from .certificates import Certificates
+from .cluster import survey
+from .external_address import ExternalAddress
+from .labels import Labels
+from .pod import PORT
+from .registry import Registry, names_inside
+from .settings import Settings, settle
+
+
+class DockerRegistry(pulumi.ComponentResource):
+    """A private Docker registry on Kubernetes that serves HTTPS, says where, and prunes itself online."""
+
+    address: pulumi.Output[str]
+    """Where to push, host:port; the first of the addresses"""
+    addresses: pulumi.Output[list[str]]
+    """Every host:port that clients outside the cluster reach it by and its certificate covers"""
+    internal_address: pulumi.Output[str]
+    """Where pods of the cluster reach it, host:port"""
+    ca_certificate: pulumi.Output[str]
+    """The certificate authority to trust, PEM"""
+    namespace: pulumi.Output[str]
+    """The namespace in which everything lies"""
+    service: pulumi.Output[str]
+    """The name of its Service"""
+    data: pulumi.Output[str]
+    """Where the images are kept, in words; they stay there when all else is destroyed"""
+
+    def __init__(
+        self, name: str, args: DockerRegistryArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """`args` may be a mapping with the same fields. Raises SettingsError for wrong ones, ClusterError."""
+        settings = settle(args, lambda field: f"{name}: {camel_case(field)}")
+        super().__init__("docker-registry:index:DockerRegistry", name, _recorded(args), opts)
+        child = pulumi.ResourceOptions(parent=self)
+        stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        cluster = survey(settings, stack)
+        labels = Labels(settings.namespace, settings.registry_image)
+        hosts = pulumi.Output.from_input(settings.external_hosts or cluster.addresses())
+        certificates = Certificates(
+            f"{name}-certificates",
+            owner=f"{pulumi.get_stack()}/{name}",
+            hosts=pulumi.Output.all(hosts, settings.namespace).apply(
+                lambda both: [*both[0], *names_inside(both[1])]
+            ),
+            opts=child,
+        )
+        registry = Registry(
+            name, settings=settings, labels=labels, certificates=certificates, stack=stack, opts=child
+        )
+        published = ExternalAddress(
+            f"{name}-address",
+            hosts=hosts,
+            node_port=settings.node_port,
+            labels_of=labels,
+            namespace=registry.namespace,
+            service=registry.service,
+            ca_pem=certificates.ca_pem,
+            stack=stack,
+            definition_owner=cluster.definition_owner,
+            opts=child,
+        )
+        self.address = published.address
+        self.addresses = published.addresses
+        self.internal_address = pulumi.Output.concat(
+            registry.service, ".", registry.namespace, f".svc:{PORT}"
+        )
+        self.ca_certificate = certificates.ca_pem
+        self.namespace = registry.namespace
+        self.service = registry.service
+        self.data = _data(settings)
+        self.register_outputs(
+            {
+                "address": self.address,
+                "addresses": self.addresses,
+                "internalAddress": self.internal_address,
+                "caCertificate": self.ca_certificate,
+                "namespace": self.namespace,
+                "service": self.service,
+                "data": self.data,
+            }
+        )
+
+
+def _recorded(args: DockerRegistryArgs | Mapping[str, Any]) -> dict[str, Any]:
+    """The args as the state holds them."""
+    given = dict(args) if isinstance(args, Mapping) else _fields(args)
+    return {camel_case(field): value for field, value in given.items() if value is not None}
+
+
+def _fields(args: Any) -> dict[str, Any]:
+    # Not `asdict`, which copies what it finds, and an Output is no value to copy.
+    return {field.name: _plain(getattr(args, field.name)) for field in dataclasses.fields(args)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(entry) for entry in cast("list[Any]", value)]
+    if dataclasses.is_dataclass(value):
+        return {camel_case(field): entry for field, entry in _fields(value).items() if entry is not None}
+    return value
+
+
+def _data(settings: Settings) -> pulumi.Output[str]:
+    node = "the node that runs the registry" if settings.storage.node is None else settings.storage.node
+    return pulumi.Output.concat(settings.storage.path, " on ", node)
