@@ -70,6 +70,12 @@ class ClusterError(PrunerError):
     """The cluster's API could not be asked for the images it runs; a run then goes on more carefully."""
 
 
+class ClaimRefused(PrunerError):
+    """The tree is another registry's, or not the one that this one had; the sentence says how to adopt it."""
+
+    exit_code = 14
+
+
 class WriteError(PrunerError):
     """A change to the tree failed half-way; the next run undoes or finishes it."""
 

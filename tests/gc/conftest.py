@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pruner.kubernetes import KubernetesApi
+from tests.gc.fakeapi import FakeApi
+from tests.gc.processdoubles import FakeClock, self_signed
 from tests.gc.realregistry import VERSIONS, Cache, RealRegistry, Redis, Version
 
 StartRegistry = Callable[..., RealRegistry]
@@ -37,3 +40,33 @@ def start_registry(version: Version, tmp_path: Path) -> Iterator[StartRegistry]:
 def registry(start_registry: StartRegistry) -> RealRegistry:
     """A registry without a cache."""
     return start_registry()
+
+
+@pytest.fixture(scope="session")
+def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for loopback."""
+    return self_signed(tmp_path_factory.mktemp("tls"), "127.0.0.1")
+
+
+@pytest.fixture
+def server(identity: Path) -> Iterator[FakeApi]:
+    """The API server of a cluster."""
+    server = FakeApi(identity)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def account(tmp_path: Path, identity: Path) -> Path:
+    """The folder of a service account, as it is mounted into a pod."""
+    folder = tmp_path / "account"
+    folder.mkdir()
+    (folder / "token").write_text("first\n")
+    (folder / "ca.crt").write_bytes((identity / "ca.crt").read_bytes())
+    return folder
+
+
+@pytest.fixture
+def api(server: FakeApi, account: Path) -> KubernetesApi:
+    """What asks it."""
+    return KubernetesApi.of_pod(server.environ, FakeClock(), str(account))

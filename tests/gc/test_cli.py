@@ -187,7 +187,7 @@ def test_exit_codes_are_distinct_and_documented() -> None:
     # A silent cluster never ends a command: the run goes on more carefully.
     kinds = {errors.PrunerError, *errors.PrunerError.__subclasses__()} - {errors.ClusterError}
     codes = [kind.exit_code for kind in kinds]
-    assert len(set(codes)) == len(codes) == 11
+    assert len(set(codes)) == len(codes) == 12
     documented = {int(code) for code in re.findall(r" (\d+)  \w", line.parser().epilog or "")}
     assert {0, 1, 2, PROBLEMS, cli.STOPPED, *codes} <= documented
 
@@ -201,7 +201,7 @@ def test_help_says_what_a_command_does(command: str, capsys: pytest.CaptureFixtu
     text = " ".join(page.split())  # where lines are broken depends on the terminal
     assert f"usage: prune {command}" in text
     assert re.search(rf"^  +{command}\s+\w", line.parser().format_help(), re.MULTILINE)
-    if command != "init-config":
+    if command not in ("init-config", "claim"):
         assert "exit codes:" in text and "GC_" in text
         assert re.search(r"^\w[^\n]*\.$", page, re.MULTILINE), "a sentence about it"
 
@@ -216,6 +216,7 @@ def test_help_says_what_a_command_does(command: str, capsys: pytest.CaptureFixtu
         ("usage", "--grace --override", "--period --max-fraction --trash"),
         ("verify", "--override", "--period --grace --max-fraction --trash --retention"),
         ("trash", "--trash --grace --override", "--period --max-fraction"),
+        ("claim", "--owner --record --adopt", "--override --grace"),
         ("init-config", "", "--override --grace"),
     ],
 )
@@ -226,6 +227,7 @@ def test_a_command_lists_and_takes_the_settings_that_concern_it(
     for option in has.split():
         assert f"  {option} " in page
     words = {"explain": [GONE.digest], "trash": ["list"], "init-config": ["a", "b"]}.get(command, [])
+    words = ["--owner", "a/b"] if command == "claim" else words
     for option in has_not.split():
         assert f"  {option} " not in page
         with pytest.raises(SystemExit) as caught:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +17,6 @@ from tests.gc.processdoubles import FakeClock, self_signed
 
 SHA = "sha256:" + "ab" * 32
 OTHER = "sha512:" + "cd" * 64
-
-
-@pytest.fixture(scope="module")
-def identity(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return self_signed(tmp_path_factory.mktemp("tls"), "127.0.0.1")
-
-
-@pytest.fixture
-def server(identity: Path) -> Iterator[FakeApi]:
-    server = FakeApi(identity)
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def account(tmp_path: Path, identity: Path) -> Path:
-    (tmp_path / "token").write_text("first\n")
-    (tmp_path / "ca.crt").write_bytes((identity / "ca.crt").read_bytes())
-    return tmp_path
-
-
-@pytest.fixture
-def api(server: FakeApi, account: Path) -> KubernetesApi:
-    return KubernetesApi.of_pod(server.environ, FakeClock(), str(account))
 
 
 def pod(*images: str, **more: Any) -> dict[str, Any]:

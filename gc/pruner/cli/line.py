@@ -20,7 +20,7 @@ exit codes:
   3  wrong configuration          10  the clock jumped: the run was undone
   4  the storage is not there     12  something could not be written
   5  no registry's tree there     13  verify found problems
-  6  a fuse: looks like a mistake
+  6  a fuse: looks like a mistake  14  another's tree, or not the one it was
                                  143  asked to end: undone, or finished next time
 
 Options may stand before the command too. Every option of a setting is also an environment variable, GC_ and

@@ -37,8 +37,9 @@ def check_storage(storage: Storage, given: str, config: RegistryConfig, settings
     _refuse_foreign(storage, given, config, settings, names)
     if _exists(storage, layout.BASE):
         return True
-    if names - {"lost+found"} and "not-a-registry" not in settings.override:
-        shown = ", ".join(sorted(names)[:3])
+    foreign = sorted(name for name in names if not layout.is_of_any_root(name))
+    if foreign and "not-a-registry" not in settings.override:
+        shown = ", ".join(foreign[:3])
         raise NotARegistry(
             f"{given} holds no registry ({shown} is there, {layout.BASE} is not): mount the registry's "
             f"storage there, or correct rootdirectory in {config.path}; if it is right, "

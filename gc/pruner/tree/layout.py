@@ -10,6 +10,9 @@ import re
 BASE = "docker/registry/v2"
 BLOBS = f"{BASE}/blobs"
 REPOSITORIES = f"{BASE}/repositories"
+CLAIM = "registry-claim.json"
+"""Whose tree it is, beside the registry's folder; a claim on its way there has a longer name."""
+
 STATE = f"{BASE}/pruner"
 """The pruner's own folder: beside the blobs, because a rename must stay on one file system."""
 
@@ -34,6 +37,11 @@ def is_digest(text: str) -> bool:
 def find_digests(text: str) -> list[str]:
     """Every digest that occurs anywhere in `text`."""
     return _DIGEST.findall(text)
+
+
+def is_of_any_root(name: str) -> bool:
+    """Whether what is called so in the root says nothing of what the root holds: a disk's own, or a claim."""
+    return name == "lost+found" or name.startswith(CLAIM)
 
 
 def digest_of(algorithm: str, name: str) -> str | None:

@@ -22,6 +22,7 @@ COMMANDS = {
     "usage": "show tags, manifests and bytes of every repository",
     "verify": "check that everything that is linked is there; change nothing",
     "trash": "list, restore, purge or expire what was removed",
+    "claim": "make the tree this registry's, or refuse it because it is another's or not the one it was",
     "init-config": "copy the registry's configuration to where it can be rewritten",
 }
 """Each command with what it does, in the order in which help lists them."""
