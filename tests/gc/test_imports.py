@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 PRUNER = Path(__file__).resolve().parents[2] / "gc" / "pruner"
-WINGS = ("cli", "observe", "inspect", "sweep", "decide", "tree", "storage", "registry", "settings")
+WINGS = ("cli", "observe", "inspect", "sweep", "decide", "claim", "tree", "storage", "registry", "settings")
 """Each may import those that come after it, and the ground: the modules that lie in no wing."""
 GROUND = ("clock", "delays", "errors", "kubernetes")
 MODULES = sorted(path.relative_to(PRUNER).as_posix() for path in PRUNER.rglob("*.py"))
