@@ -19,15 +19,19 @@ import pruner
 
 PRUNER = Path(pruner.__path__[0]).resolve()
 
-# Distribution -> the packages of it that travel. tqdm brings adapters for desktops and notebooks, which the
-# pruner never draws on.
+# Distribution -> the packages of it that travel. tqdm brings adapters for desktops and notebooks, and the
+# metrics' client such for web frameworks, which the pruner never uses.
 _LIBRARIES = {
     "PyYAML": "yaml",
     "async-timeout": "async_timeout",
+    "prometheus-client": "prometheus_client",
     "redis": "redis",
     "tqdm": "tqdm",
 }
-_LEFT_OUT = ("tqdm/contrib/",)
+_LEFT_OUT = (
+    "tqdm/contrib/",
+    *(f"prometheus_client/{part}/" for part in ("aiohttp", "bridge", "django", "twisted")),
+)
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
 _MAIN = b"from pruner.cli.main import main\n\nraise SystemExit(main())\n"

@@ -11,7 +11,9 @@ from pruner.errors import ClockError
 
 
 class Stopped(Exception):
-    """The process was asked to end (SIGTERM) while it waited."""
+    """The process was asked to end (SIGTERM) while it waited; `exit_code` is what it then ends with."""
+
+    exit_code = 143
 
 
 class Clock(Protocol):

@@ -60,3 +60,21 @@ CLUSTER_RETRY = 1.0
 
 RETRY = 900.0
 """Until a failed run is tried again, when the period is longer than that."""
+
+# -- what is shown
+
+HUNG = 1800.0
+"""For so long, and the grace on top, a run that works may be silent: a slow disk needs minutes for a large
+folder. After that it hangs, and the pruner fails its own liveness probe."""
+
+LOOK_PERIOD = 86400.0
+"""Between two looks of the loop while it waits for the next run, so that what is shown is not a week old."""
+
+WATCH = 10.0
+"""Between two glances at what is near: the registry's process, and the phase that a run is in."""
+
+GLANCE_TIMEOUT = 3.0
+"""For the registry's answer to those who look on; a scrape waits 10 s in all."""
+
+STATUS_RETRY = 300.0
+"""Until the cluster is told again how the registry is, when it would not hear of it."""

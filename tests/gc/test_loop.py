@@ -16,7 +16,7 @@ from pruner.cli.console import log
 from pruner.cli.loop import Jobs, serve
 from pruner.cli.main import STOPPED, main
 from pruner.clock import Stopped
-from pruner.delays import RETRY
+from pruner.delays import LOOK_PERIOD, RETRY
 from pruner.errors import Busy, ReadError, Refused, RegistryError
 from pruner.settings.table import Settings
 from tests.gc.inprocess import Pruner
@@ -35,6 +35,8 @@ class Loop:
     clock: FakeClock = field(default_factory=FakeClock)
     began: list[float] = field(default_factory=list[float])
     expired: list[float] = field(default_factory=list[float])
+    looked: list[float] = field(default_factory=list[float])
+    told: list[float] = field(default_factory=list[float])
     prepared: int = 0
     settings: Settings = SETTINGS
 
@@ -62,7 +64,14 @@ class Loop:
             self.expired.append(self.clock.steady)
             return 0
 
-        return serve(self.settings, self.clock, Jobs(counted, run, expire))
+        def look() -> int:
+            self.looked.append(self.clock.steady)
+            return 0
+
+        def wait(seconds: float) -> None:
+            self.told.append(self.clock.steady + seconds)
+
+        return serve(self.settings, self.clock, Jobs(counted, run, expire, look, wait))
 
 
 def test_it_waits_first_and_then_runs_once_a_period() -> None:
@@ -70,6 +79,22 @@ def test_it_waits_first_and_then_runs_once_a_period() -> None:
     assert loop.go([0, 0, 0]) == 0
     assert loop.began == [120, 120 + WEEK, 120 + 2 * WEEK]
     assert loop.prepared == 1
+
+
+def test_it_tells_when_the_next_run_begins_and_looks_once_a_day_meanwhile() -> None:
+    loop = Loop()
+    loop.go([0, 0])
+    assert loop.told[:3] == [120, 120 + WEEK, 120 + 2 * WEEK]
+    assert loop.looked[:6] == [120 + LOOK_PERIOD * day for day in range(1, 7)]
+    short = Loop(settings=replace(SETTINGS, period=LOOK_PERIOD))
+    short.go([0, 0])
+    assert short.looked == []
+
+
+def test_it_looks_at_once_when_the_trash_was_emptied() -> None:
+    loop = Loop(settings=replace(SETTINGS, trash=3600))
+    loop.go([0])
+    assert loop.looked[0] == loop.expired[0]
 
 
 @pytest.mark.parametrize("code", [ReadError.exit_code, Busy.exit_code, RegistryError.exit_code, 1, -9])
@@ -134,7 +159,7 @@ def test_a_clock_that_jumped_forward_makes_it_wait_until_ages_are_true_again() -
     jumped: list[float] = []
 
     def asleep(seconds: float) -> None:
-        if seconds == WEEK and not jumped:
+        if seconds == LOOK_PERIOD and not jumped:
             jumped.append(seconds)
             loop.clock.jump(10 * 86400)
 
@@ -145,10 +170,10 @@ def test_a_clock_that_jumped_forward_makes_it_wait_until_ages_are_true_again() -
 
 def test_a_clock_that_jumped_back_or_a_little_makes_no_difference() -> None:
     for jump in (-10 * 86400.0, 20.0):
-        loop = Loop()
+        loop = Loop(settings=replace(SETTINGS, period=LOOK_PERIOD))
         loop.clock.while_asleep = lambda _seconds, jump=jump, loop=loop: loop.clock.jump(jump)
         loop.go([0, 0])
-        assert loop.began == [120, 120 + WEEK]
+        assert loop.began == [120, 120 + LOOK_PERIOD]
 
 
 class Newborn:

@@ -21,6 +21,11 @@ GOOD = {
     "retention": ('[{"keepLast": 3}]', parse_policies([{"keepLast": 3}])),
     "protect_running": ("true", True),
     "dangling_tags": ("remove", "remove"),
+    "metrics_port": ("9090", 9090),
+    "page_port": ("0", 0),
+    "repository_metrics": ("true", True),
+    "address": ("registry/main", "registry/main"),
+    "deployment": ("registry/main", "registry/main"),
     "override": ("fraction, no-tags", frozenset({"fraction", "no-tags"})),
 }
 
@@ -68,6 +73,11 @@ def test_a_variable_and_an_option_mean_the_same_and_the_option_wins(name: str) -
         ("max_fraction", "1.01"),
         ("max_fraction", "50%"),
         ("max_fraction", "nan"),
+        ("metrics_port", "-1"),
+        ("page_port", "65536"),
+        ("repository_metrics", "1"),
+        ("address", "registry"),
+        ("deployment", "Registry/main"),
         ("retention", "{}"),
         ("retention", '[{"keep": 1}]'),
         ("protect_running", "yes"),

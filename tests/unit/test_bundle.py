@@ -68,6 +68,7 @@ def test_it_holds_sources_and_licences_alone_in_order() -> None:
     assert {name.partition("/")[0] for name in names if "/" in name} == {
         "async_timeout",
         "licences",
+        "prometheus_client",
         "pruner",
         "redis",
         "tqdm",

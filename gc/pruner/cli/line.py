@@ -9,7 +9,9 @@ from pruner import __version__
 from pruner.cli.commands import COMMANDS, Command, load
 from pruner.settings.table import TABLE
 
-_FLAGS = frozenset({"-h", "--help", "--version", "--all", "--digests", "--dry-run", "--summary", "--yes"})
+_FLAGS = frozenset(
+    {"-h", "--help", "--version", "--all", "--digests", "--dry-run", "--record", "--summary", "--yes"}
+)
 """Options that take no value: after any other, the next word is its value and not the command."""
 
 _EPILOG = """\

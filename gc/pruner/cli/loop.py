@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pruner.cli.console import say
 from pruner.clock import Clock, Stopped
-from pruner.delays import RETRY, TOLERANCE
+from pruner.delays import LOOK_PERIOD, RETRY, TOLERANCE
 from pruner.errors import PrunerError, Refused
 from pruner.settings.durations import format_duration
 from pruner.settings.table import Settings
@@ -39,12 +39,15 @@ class Jobs:
     """What the loop does.
 
     `prepare` is called once at the start (an interrupted read-only window must not wait for the first run);
-    `run` prunes once, `expire` frees what has been in the trash for its time; both return the exit code.
+    `run` prunes once, `expire` frees what has been in the trash for its time, `look` writes down what there
+    is to be seen; each returns the exit code. `wait` is told how many seconds it is until the next run.
     """
 
     prepare: Callable[[], None]
     run: Callable[[], int]
     expire: Callable[[], int]
+    look: Callable[[], int]
+    wait: Callable[[float], None]
 
 
 def serve(settings: Settings, clock: Clock, jobs: Jobs) -> int:
@@ -52,10 +55,11 @@ def serve(settings: Settings, clock: Clock, jobs: Jobs) -> int:
     try:
         _prepare(jobs.prepare)
         say("waiting", seconds=settings.initial_delay)
+        jobs.wait(settings.initial_delay)
         anchor = Anchor.of(clock)
         clock.sleep(settings.initial_delay)
         while True:
-            anchor = _trust(anchor, settings, clock)
+            anchor = _trust(anchor, settings, clock, jobs)
             code = jobs.run()
             pause = settings.period
             if code not in (0, Refused.exit_code):
@@ -63,12 +67,18 @@ def serve(settings: Settings, clock: Clock, jobs: Jobs) -> int:
             if code:
                 say("the run failed", error=True, exit_code=code)
             say("sleeping", seconds=pause, next=format_duration(pause))
+            jobs.wait(pause)
             if 0 < settings.trash < pause:
                 # The space of what this run removed is promised after that time, not after the period.
                 until_free = min(settings.trash + TOLERANCE, pause)
                 clock.sleep(until_free)
                 jobs.expire()
+                jobs.look()
                 pause -= until_free
+            while pause > LOOK_PERIOD:
+                clock.sleep(LOOK_PERIOD)
+                jobs.look()
+                pause -= LOOK_PERIOD
             clock.sleep(pause)
     except Stopped:
         say("ended")
@@ -82,7 +92,7 @@ def _prepare(prepare: Callable[[], None]) -> None:
         say(str(error), error=True)
 
 
-def _trust(anchor: Anchor, settings: Settings, clock: Clock) -> Anchor:
+def _trust(anchor: Anchor, settings: Settings, clock: Clock, jobs: Jobs) -> Anchor:
     """Wait out a jump of the wall clock: forward, it makes fresh files look old."""
     while jump := anchor.jump(Anchor.of(clock)):
         anchor = Anchor.of(clock)
@@ -93,5 +103,6 @@ def _trust(anchor: Anchor, settings: Settings, clock: Clock) -> Anchor:
             continue
         wait = max(settings.grace, settings.untagged_after, settings.uploads_after)
         say("the clock jumped forward, so files look older than they are: no run before", seconds=wait)
+        jobs.wait(wait)
         clock.sleep(wait)
     return Anchor.of(clock)

@@ -16,7 +16,7 @@ from pruner.cli.console import say, set_up_log
 from pruner.clock import Stopped, SystemClock
 from pruner.errors import PrunerError
 
-STOPPED = 143
+STOPPED = Stopped.exit_code
 """The exit code of a command that was asked to end."""
 
 

@@ -1,13 +1,17 @@
-"""Who uses the storage: tags, manifests and bytes of every repository."""
+"""Who uses the storage: tags, manifests and bytes of every repository, and what they share."""
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pruner.decide.look import Look
 from pruner.inspect.report import format_bytes
+from pruner.settings.durations import format_moment
 from pruner.storage import Storage
 from pruner.tree import layout
 from pruner.tree.library import Library
@@ -15,6 +19,7 @@ from pruner.tree.manifests import Manifest
 from pruner.tree.model import Repository
 
 _LARGEST = 5
+_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +37,53 @@ class RepositoryUsage:
     reclaimable_bytes: int
     largest_tags: tuple[tuple[str, int], ...]
 
+    @property
+    def bytes(self) -> int:
+        """All that the repository needs, every blob once."""
+        return self.exclusive_bytes + self.shared_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SharedBlob:
+    """A blob that several repositories need: it is stored once, and `saved` bytes are not stored again."""
+
+    digest: str
+    bytes: int
+    repositories: int
+
+    @property
+    def saved(self) -> int:
+        """Bytes that it would take more if every repository had a copy."""
+        return self.bytes * (self.repositories - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class TagUsage:
+    """A tag: the bytes of everything it needs, and when it was last pushed (seconds since the epoch)."""
+
+    repository: str
+    tag: str
+    bytes: int
+    pushed: float
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The whole storage; `bytes` counts every blob once, `trash_bytes` what waits in the trash."""
+    """The whole storage; `bytes` counts every blob once, `trash_bytes` what waits in the trash.
+
+    `shared` are the blobs that sharing saves most on, `largest` and `oldest` tags of all repositories; the
+    first of each alone.
+    """
 
     repositories: tuple[RepositoryUsage, ...]
     blobs: int
     bytes: int
     reclaimable_bytes: int
     trash_bytes: int
+    saved_bytes: int = 0
+    shared: tuple[SharedBlob, ...] = ()
+    largest: tuple[TagUsage, ...] = ()
+    oldest: tuple[TagUsage, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data; bytes are numbers."""
@@ -52,8 +94,28 @@ class Usage:
             ]
         return data
 
+    def csv(self) -> str:
+        """The repositories as comma-separated values with a header; bytes are plain numbers."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(
+            ("repository", "tags", "manifests", "exclusive_bytes", "shared_bytes", "reclaimable_bytes")
+        )
+        rows.writerows(
+            (
+                each.name,
+                each.tags,
+                each.manifests,
+                each.exclusive_bytes,
+                each.shared_bytes,
+                each.reclaimable_bytes,
+            )
+            for each in self.repositories
+        )
+        return text.getvalue().rstrip("\n")
+
     def text(self) -> str:
-        """As a table."""
+        """As tables."""
         rows = [("REPOSITORY", "TAGS", "MANIFESTS", "EXCLUSIVE", "SHARED", "RECLAIMABLE", "LARGEST TAG")]
         for entry in self.repositories:
             largest = entry.largest_tags[0] if entry.largest_tags else None
@@ -68,16 +130,35 @@ class Usage:
                     f"{largest[0]} ({format_bytes(largest[1])})" if largest else "-",
                 )
             )
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows
-        ]
+        lines = _table(rows)
+        if self.shared:
+            head = ("SHARED BLOB", "SIZE", "REPOSITORIES", "SAVED")
+            lines += ["", *_table([head, *map(_shared_row, self.shared[:_LARGEST])])]
+        if self.oldest:
+            head = ("OLDEST TAG", "SIZE", "LAST PUSHED")
+            lines += ["", *_table([head, *map(_tag_row, self.oldest[:_LARGEST])]), ""]
         lines.append(
             f"{self.blobs} blobs, {format_bytes(self.bytes)}; "
+            f"sharing saves {format_bytes(self.saved_bytes)}; "
             f"reclaimable {format_bytes(self.reclaimable_bytes)}; "
             f"in the trash {format_bytes(self.trash_bytes)}"
         )
-        return "\n".join(line.rstrip() for line in lines)
+        return "\n".join(lines)
+
+
+def _table(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def _shared_row(blob: SharedBlob) -> tuple[str, ...]:
+    return (blob.digest, format_bytes(blob.bytes), str(blob.repositories), format_bytes(blob.saved))
+
+
+def _tag_row(tag: TagUsage) -> tuple[str, ...]:
+    return (f"{tag.repository}:{tag.tag}", format_bytes(tag.bytes), format_moment(tag.pushed))
 
 
 def usage(look: Look, storage: Storage, trash_bytes: int) -> Usage:
@@ -93,8 +174,11 @@ def usage(look: Look, storage: Storage, trash_bytes: int) -> Usage:
     contents = {name: _contents(repository, library) for name, repository in look.tree.repositories.items()}
     holders = Counter(digest for digests in contents.values() for digest in digests)
     entries: list[RepositoryUsage] = []
+    tags: list[TagUsage] = []
     for name, repository in sorted(look.tree.repositories.items()):
         digests = contents[name]
+        measured = list(_tags(repository, library, sizes))
+        tags.extend(measured)
         entries.append(
             RepositoryUsage(
                 name,
@@ -103,10 +187,29 @@ def usage(look: Look, storage: Storage, trash_bytes: int) -> Usage:
                 sum(sizes.get(digest, 0) for digest in digests if holders[digest] == 1),
                 sum(sizes.get(digest, 0) for digest in digests if holders[digest] > 1),
                 sum(going.get(digest, 0) for digest in digests),
-                _largest(repository, library, sizes),
+                tuple((each.tag, each.bytes) for each in sorted(measured, key=_by_size)[:_LARGEST]),
             )
         )
-    return Usage(tuple(entries), len(sizes), sum(sizes.values()), sum(going.values()), trash_bytes)
+    shared = [
+        SharedBlob(digest, sizes[digest], count)
+        for digest, count in holders.items()
+        if count > 1 and digest in sizes
+    ]
+    return Usage(
+        tuple(entries),
+        len(sizes),
+        sum(sizes.values()),
+        sum(going.values()),
+        trash_bytes,
+        sum(blob.saved for blob in shared),
+        tuple(sorted(shared, key=lambda blob: (-blob.saved, blob.digest))[:_LISTED]),
+        tuple(sorted(tags, key=_by_size)[:_LISTED]),
+        tuple(sorted(tags, key=lambda tag: (tag.pushed, tag.repository, tag.tag))[:_LISTED]),
+    )
+
+
+def _by_size(tag: TagUsage) -> tuple[int, str, str]:
+    return (-tag.bytes, tag.repository, tag.tag)
 
 
 def _contents(repository: Repository, library: Library) -> set[str]:
@@ -130,10 +233,8 @@ def _closure(root: str, library: Library) -> set[str]:
     return reached
 
 
-def _largest(repository: Repository, library: Library, sizes: dict[str, int]) -> tuple[tuple[str, int], ...]:
-    measured = [
-        (tag.name, sum(sizes.get(digest, 0) for digest in _closure(tag.current.target, library)))
-        for tag in repository.tags.values()
-        if tag.current is not None and tag.current.target is not None
-    ]
-    return tuple(sorted(measured, key=lambda item: (-item[1], item[0]))[:_LARGEST])
+def _tags(repository: Repository, library: Library, sizes: dict[str, int]) -> Iterator[TagUsage]:
+    for tag in repository.tags.values():
+        if tag.current is not None and tag.current.target is not None:
+            size = sum(sizes.get(digest, 0) for digest in _closure(tag.current.target, library))
+            yield TagUsage(repository.name, tag.name, size, tag.current.mtime)

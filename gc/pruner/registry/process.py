@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 
 from pruner.clock import Clock
-from pruner.delays import APPEARANCE, COMEBACK, DRAIN_MARGIN, PROCESS_POLL, REGISTRY_TIMEOUT
+from pruner.delays import (
+    APPEARANCE,
+    COMEBACK,
+    DRAIN_MARGIN,
+    GLANCE_TIMEOUT,
+    PROCESS_POLL,
+    REGISTRY_TIMEOUT,
+)
 from pruner.errors import ConfigError, RegistryError
 from pruner.registry.config import HttpConfig, RegistryConfig
 
@@ -58,6 +65,14 @@ def find(proc: str = "/proc", *, config: str | None = None) -> RegistryProcess |
 def ca_file(environ: Mapping[str, str]) -> str | None:
     """The CA to check the registry's certificate with: GC_CA, else the usual file if it is there."""
     return environ.get("GC_CA") or (DEFAULT_CA if os.path.exists(DEFAULT_CA) else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """How the registry answers: the HTTP status, and the certificate that it serves (DER), if any."""
+
+    status: int
+    certificate: bytes | None
 
 
 class RunningRegistry:
@@ -145,6 +160,25 @@ class RunningRegistry:
             f"the registry at {_where(config.http)} answered a push with the odd status {status}"
         )
 
+    def glance(self, http: HttpConfig) -> Glance:
+        """How the registry answers at this moment, whether or not its certificate is good.
+
+        Raises OSError or HTTPException when it does not answer within GLANCE_TIMEOUT.
+        """
+        connection = HTTPConnection("localhost")
+        try:
+            connection.sock = plain = self._connect(http, GLANCE_TIMEOUT, verified=False)
+            certificate = plain.getpeercert(binary_form=True) if isinstance(plain, ssl.SSLSocket) else None
+            try:
+                connection.request("GET", f"{http.prefix}v2/")
+                return Glance(connection.getresponse().status, certificate)
+            except ssl.SSLError as error:
+                if http.client_certificates and "ALERT" in (error.reason or ""):
+                    return Glance(401, certificate)
+                raise
+        finally:
+            connection.close()
+
     def _end(self, process: RegistryProcess, timeout: float) -> None:
         try:
             os.kill(process.pid, signal.SIGTERM)
@@ -186,42 +220,44 @@ class RunningRegistry:
         finally:
             connection.close()
 
-    def _connect(self, http: HttpConfig) -> socket.socket:
+    def _connect(
+        self, http: HttpConfig, timeout: float = REGISTRY_TIMEOUT, *, verified: bool = True
+    ) -> socket.socket:
         if http.net == "unix":
             plain = socket.socket(socket.AF_UNIX)
             try:
-                plain.settimeout(REGISTRY_TIMEOUT)
+                plain.settimeout(timeout)
                 plain.connect(http.path)
             except OSError:
                 plain.close()
                 raise
         else:
-            plain = self._dial(http)
+            plain = self._dial(http, timeout)
         if not http.tls:
             return plain
         try:
-            return self._tls().wrap_socket(plain, server_hostname="localhost")
+            return self._tls(verified).wrap_socket(plain, server_hostname="localhost")
         except OSError:
             plain.close()
             raise
 
-    def _dial(self, http: HttpConfig) -> socket.socket:
+    def _dial(self, http: HttpConfig, timeout: float) -> socket.socket:
         if http.host not in _WILDCARDS:
-            return socket.create_connection((http.host, http.port), timeout=REGISTRY_TIMEOUT)
+            return socket.create_connection((http.host, http.port), timeout=timeout)
         try:
-            return socket.create_connection(("127.0.0.1", http.port), timeout=REGISTRY_TIMEOUT)
+            return socket.create_connection(("127.0.0.1", http.port), timeout=timeout)
         except OSError:
-            return socket.create_connection(("::1", http.port), timeout=REGISTRY_TIMEOUT)
+            return socket.create_connection(("::1", http.port), timeout=timeout)
 
-    def _tls(self) -> ssl.SSLContext:
+    def _tls(self, verified: bool) -> ssl.SSLContext:
         # The peer is reached over loopback, so its name proves nothing, and a certificate of somebody's own
         # may lack localhost. Without a CA this is the kubelet's probe, which verifies nothing either.
         try:
-            context = ssl.create_default_context(cafile=self._ca)
+            context = ssl.create_default_context(cafile=self._ca if verified else None)
         except OSError as error:
             raise ConfigError(f"the CA file {self._ca} cannot be read ({error}): check GC_CA") from error
         context.check_hostname = False
-        if self._ca is None:
+        if self._ca is None or not verified:
             context.verify_mode = ssl.CERT_NONE
         return context
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -9,6 +10,8 @@ from typing import Any, Literal
 from pruner.errors import ConfigError
 from pruner.settings.durations import parse_duration
 from pruner.settings.policies import Policy, parse_policies
+
+_OBJECT = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
 FUSES = ("fraction", "no-tags", "not-a-registry", "pull-through-cache", "gitlab-database")
 """Names of the fuses, as an override names them."""
@@ -30,10 +33,16 @@ class Settings:
     protect_running: bool = False
     dangling_tags: Literal["keep", "remove"] = "keep"
     override: frozenset[str] = frozenset()
+    metrics_port: int = 0
+    page_port: int = 0
+    repository_metrics: bool = False
+    address: str = ""
+    deployment: str = ""
 
 
-Part = Literal["serve", "run", "look", "trash", "storage"]
-"""What a setting is about: the loop, a whole run, a look at the tree, the trash, or where the storage is."""
+Part = Literal["serve", "run", "look", "trash", "storage", "observe"]
+"""What a setting is about: the loop, a whole run, a look at the tree, the trash, where the storage is,
+or what can be seen of the pruner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +81,18 @@ def _fraction(text: str) -> float:
     if not 0 < value <= 1:
         raise ValueError(f"{text!r} is not a fraction: give a number above 0 and up to 1, such as 0.5")
     return value
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise ValueError(f"{text!r} is not a port: give a number from 1 to 65535, or 0 for none")
+    return int(text)
+
+
+def _object(text: str) -> str:
+    if text and not _OBJECT.fullmatch(text):
+        raise ValueError(f"{text!r} does not name an object: give NAMESPACE/NAME")
+    return text
 
 
 def _flag(text: str) -> bool:
@@ -159,6 +180,41 @@ TABLE = (
         "keep|remove",
         "what becomes of tags that name no manifest (default keep: they are reported)",
         "look",
+    ),
+    Setting(
+        "metrics_port",
+        _port,
+        "PORT",
+        "serve metrics at /metrics and the liveness at /healthz on this port (default 0: not)",
+        "observe",
+    ),
+    Setting(
+        "page_port",
+        _port,
+        "PORT",
+        "serve a page for people on this port of 127.0.0.1 (default 0: not)",
+        "observe",
+    ),
+    Setting(
+        "repository_metrics",
+        _flag,
+        "true|false",
+        "have metrics of each repository, the 200 largest (default false)",
+        "observe",
+    ),
+    Setting(
+        "address",
+        _object,
+        "NAMESPACE/NAME",
+        "the RegistryAddress whose status tells what the pruner does (default: none)",
+        "observe",
+    ),
+    Setting(
+        "deployment",
+        _object,
+        "NAMESPACE/NAME",
+        "the Deployment this pod is of: it gets Events, and the page names it (default: none)",
+        "observe",
     ),
     Setting("override", _overrides, "FUSES", f"go on although a fuse refuses: {', '.join(FUSES)}", "storage"),
 )

@@ -53,6 +53,7 @@ class Execution:
 
     `removed` are removals that were carried out, `put_back` links and `restored` blobs that something new
     needed, `purged` blobs whose bytes are gone from the trash, `phases` seconds by name.
+    `last` is the last look that was taken.
     """
 
     removed: list[Removal] = field(default_factory=list[Removal])
@@ -61,6 +62,7 @@ class Execution:
     purged: list[Trashed] = field(default_factory=list[Trashed])
     phases: dict[str, float] = field(default_factory=dict[str, float])
     notes: list[str] = field(default_factory=list[str])
+    last: Look | None = None
 
 
 def execute(first: Look, observer: Observer, caches: Caches) -> Execution:
@@ -98,6 +100,7 @@ class _Run:
             links, blobs = plan.of(*LINKS), plan.of("blob")
             if links or blobs:
                 last = self._sweep(links, blobs)
+            self.done.last = last
             with self._phase("purge"):
                 self._purge(last)
             with self._phase("remove folders"):

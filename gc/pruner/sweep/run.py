@@ -53,7 +53,10 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What `plan` would do now, or what `run` did: then `done` says how. `seconds` is how long it took."""
+    """What `plan` would do now, or what `run` did: then `done` says how. `seconds` is how long it took.
+
+    `last` is the last look that was taken, None where there was nothing to look at.
+    """
 
     root: str
     tree: Tree
@@ -61,6 +64,7 @@ class Outcome:
     seconds: float
     notes: tuple[str, ...] = ()
     done: Execution | None = None
+    last: Look | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ def plan(place: Place) -> Outcome:
     except Refused as refusal:
         # The refusal tells people to look at the plan, so it must be there to be looked at.
         notes.append(f"run would refuse: {refusal}")
-    return Outcome(place.storage.root, look.tree, look.plan, time.elapsed, tuple(notes))
+    return Outcome(place.storage.root, look.tree, look.plan, time.elapsed, tuple(notes), last=look)
 
 
 def run(place: Place) -> Outcome:
@@ -151,7 +155,7 @@ def run(place: Place) -> Outcome:
                 "they leave the trash; `prune trash purge` frees it at once"
             )
         said = (*notes, *look.warnings, *done.notes)
-        return Outcome(place.storage.root, look.tree, look.plan, time.elapsed, said, done)
+        return Outcome(place.storage.root, look.tree, look.plan, time.elapsed, said, done, done.last)
 
 
 def _in_window(place: Place, observer: Observer, notes: list[str]) -> tuple[Look, Execution]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 
 from pruner.cli.call import Call
+from pruner.cli.console import say
 from pruner.cli.output import one_line, write_pieces
 from pruner.inspect.report import Report, format_bytes
+from pruner.observe.recorder import keep
 from pruner.settings.table import Part
 from pruner.sweep import run as pruning
 
@@ -15,8 +17,12 @@ FORMS = ("text", "json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Nothing of its own."""
-    del parser
+    """Whether to write it down."""
+    parser.add_argument(
+        "--record",
+        action="store_true",
+        help="also write down what the page and the metrics show; changes nothing else",
+    )
 
 
 def changes(arguments: argparse.Namespace) -> bool:
@@ -27,7 +33,14 @@ def changes(arguments: argparse.Namespace) -> bool:
 
 def run(call: Call) -> int:
     """Plan, and change nothing."""
-    report = Report.of(pruning.plan(call.place()))
+    place = call.place()
+    outcome = pruning.plan(place)
+    if call.arguments.record:
+        keep(place, outcome)
+    report = Report.of(outcome)
+    if call.served:
+        say(report.sentence())
+        return 0
     if call.arguments.output == "text":
         write_pieces(
             f"{removal.kind}\t{one_line(f'{report.root}/{removal.path}')}\t{format_bytes(removal.bytes)}\t"

@@ -10,6 +10,7 @@ from pruner.cli.commands import plan
 from pruner.cli.console import log, say
 from pruner.cli.output import is_terminal
 from pruner.inspect.report import Report
+from pruner.observe.recorder import recorded
 from pruner.settings.table import Part
 from pruner.sweep import run as pruning
 
@@ -32,7 +33,8 @@ def run(call: Call) -> int:
     """Prune once."""
     if call.arguments.dry_run:
         return plan.run(call)
-    report = Report.of(pruning.run(call.place()))
+    place = call.place()
+    report = Report.of(recorded(place, lambda: pruning.run(place)))
     if not is_terminal(sys.stderr):
         _log(report)
     if not call.served or call.arguments.output == "json":

@@ -12,11 +12,14 @@ from pruner.cli.call import SERVED, Call
 from pruner.clock import Stopped
 from pruner.decide.fuses import check_storage
 from pruner.errors import PrunerError
+from pruner.observe.service import Service
+from pruner.observe.surroundings import Watch
+from pruner.registry.process import ca_file
 from pruner.settings.table import TABLE, Part
 from pruner.sweep import run as pruning
 from pruner.sweep import state
 
-SETTINGS: tuple[Part, ...] = ("serve", "run", "look", "trash", "storage")
+SETTINGS: tuple[Part, ...] = ("serve", "run", "look", "trash", "storage", "observe")
 FORMS = ("text", "json")
 
 
@@ -48,10 +51,21 @@ def run(call: Call) -> int:
     output = ("--output", call.arguments.output)
     environ = _environ(call)
 
+    ca = ca_file(call.environ)
+    watch = Watch(place.config, place.registry, clock, root=place.storage.root, ca=ca)
+    service = Service(place.storage, place.settings, clock, watch, call.environ)
+    service.start()
+
     def prune(*command: str) -> int:
-        with subprocess.Popen(
-            [sys.executable, *program, *command, *output], env=environ, start_new_session=True
-        ) as process:
+        with (
+            service.child() as (variables, pipes),
+            subprocess.Popen(
+                [sys.executable, *program, *command, *output],
+                env={**environ, **variables},
+                pass_fds=pipes,
+                start_new_session=True,
+            ) as process,
+        ):
             child[:] = [process]
             try:
                 clock.sleep(0)
@@ -59,11 +73,27 @@ def run(call: Call) -> int:
                 process.send_signal(signal.SIGTERM)  # we were asked when there was no child to ask yet
             code = process.wait()
             child.clear()
+        return code
+
+    def prune_once() -> int:
+        service.begin()
+        code = prune("run")
+        service.finish(code)
+        clock.sleep(0)
+        return code
+
+    def look() -> int:
+        code = prune("plan", "--record")
+        service.refresh()
         clock.sleep(0)
         return code
 
     jobs = loop.Jobs(
-        prepare=lambda: _prepare(place), run=lambda: prune("run"), expire=lambda: prune("trash", "expire")
+        prepare=lambda: _prepare(place),
+        run=prune_once,
+        expire=lambda: prune("trash", "expire"),
+        look=look,
+        wait=service.wait,
     )
     return loop.serve(place.settings, clock, jobs)
 
