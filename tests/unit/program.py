@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import runpy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +14,9 @@ import pulumi
 from pulumi.runtime import mocks, rpc, stack
 from pulumi.runtime.config import set_all_config
 from pulumi.runtime.settings import get_root_resource, set_root_resource
+
+from docker_registry_stack.config import read_args
+from docker_registry_stack.settings import Settings, settle
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROJECT = "docker-registry"
@@ -34,6 +37,7 @@ class Resource:
     inputs: dict[str, Any]
     secret_paths: frozenset[str]
     parent: str
+    provider: str
     dependencies: tuple[str, ...]
     aliases: tuple[tuple[str, bool], ...]  # a former name, and whether it stood directly under the stack then
     delete_before_replace: bool
@@ -79,6 +83,8 @@ class _Provider(mocks.Mocks):
             metadata = dict(cast("dict[str, Any]", state.get("metadata", {})))
             metadata.setdefault("name", f"{args.name}-0a1b2c3d")
             state["metadata"] = metadata
+        elif args.typ == "pulumi:pulumi:StackReference":
+            state["outputs"] = {"registryHost": "registry.example.com"}
         elif args.typ == "tls:index/privateKey:PrivateKey":
             state["privateKeyPem"] = rpc.wrap_rpc_secret(f"private key of {args.name}")
         elif args.typ == "tls:index/certRequest:CertRequest":
@@ -97,13 +103,23 @@ class _Monitor(mocks.MockMonitor):
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 - the protocol's name
         response = cast("Any", super()).RegisterResource(request)
-        if request.type != "pulumi:pulumi:Stack":
+        if request.type not in ("pulumi:pulumi:Stack", "pulumi:pulumi:StackReference"):
             self.requests.append((response.urn, request))
         return response
 
 
-def run(config: Mapping[str, object], provider: Mapping[str, str]) -> Graph:
-    """Runs `__main__.py` with `config`, and `provider` for `kubernetes:`."""
+def read(**config: object) -> Settings:
+    """The settings that a stack configuration makes."""
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in config.items()}
+    return settle(read_args(PROJECT, texts))
+
+
+def run(
+    config: Mapping[str, object],
+    provider: Mapping[str, str],
+    main: Path | Callable[[], object] = ROOT / "__main__.py",
+) -> Graph:
+    """Runs the program `main` with `config`, and `provider` for `kubernetes:`."""
     given = {key: _text(value) for key, value in config.items()}
     monitor = _Monitor()
     # The mocks bring a stack along only where there is none: without this, the last run's outputs stay.
@@ -132,7 +148,10 @@ def run(config: Mapping[str, object], provider: Mapping[str, str]) -> Graph:
 
     @cast("Any", mocks).test
     def program() -> object:
-        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+        if isinstance(main, Path):
+            runpy.run_path(str(main), run_name="__main__")
+        else:
+            main()
         return resolve(cast("stack.Stack", get_root_resource()).outputs)
 
     program()
@@ -157,6 +176,7 @@ def _resource(urn: str, request: Any) -> Resource:
         inputs=inputs,
         secret_paths=frozenset(secrets),
         parent=request.parent,
+        provider=request.provider,
         dependencies=tuple(request.dependencies),
         aliases=tuple((alias.spec.name, alias.spec.noParent) for alias in request.aliases),
         delete_before_replace=request.deleteBeforeReplace,

@@ -1,0 +1,117 @@
+"""A stack that an earlier program deployed goes on with this one: authority, address and images stay."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from sandbox.deploy.workspace import CHECKOUT
+from tests.e2e.conftest import MakeStack
+from tests.e2e.stack import FAST, SecureClient, Stack
+from tests.gc.images import image, layer
+
+# Before there was one component for all, out of this repository's own history.
+FORMER = "04747a0af0ca3d30ab8f939bfece7b3d10cda3bb"
+PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "gc")
+IMAGE = image([layer("upgrade", 1 << 16)], "upgrade")
+KEPT = ("namespaces", "deployments", "services", "registryaddresses")
+
+
+def former_program(folder: Path) -> None:
+    """The program as it was, with today's packages."""
+    packed = subprocess.run(
+        ["git", "archive", FORMER, *PROGRAM], cwd=CHECKOUT, stdout=subprocess.PIPE, check=False
+    )
+    assert packed.returncode == 0, "this clone lacks the history: `git fetch --unshallow`, then try again"
+    subprocess.run(["tar", "-x", "-C", folder], input=packed.stdout, check=True)
+    (folder / ".venv").symlink_to(CHECKOUT / ".venv")
+    # It looked for the pruner at the end of its path, where this checkout's comes first in a sandbox.
+    (folder / "pruner").symlink_to("gc/pruner")
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack: MakeStack) -> Stack:
+    return make_stack("upgrade", **FAST)
+
+
+@pytest.fixture(scope="module")
+def upgraded(
+    stack: Stack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[dict[str, str], SecureClient, str]]:
+    """Deployed by the former program, pushed to, and deployed by this one: what was, and what was said."""
+    folder = tmp_path_factory.mktemp("former")
+    former_program(folder)
+    shutil.copy(stack.engine.config_file, folder)
+    before = replace(stack, engine=replace(stack.engine, project=folder))
+    before.up()
+    client = before.client()
+    client.push("team/app", IMAGE, "1")
+    was = {**identities(before), **before.engine.outputs()}
+    yield was, client, stack.up()
+
+
+def identities(stack: Stack) -> dict[str, str]:
+    """Kind -> what the cluster knows the one object of this kind by, which another object would not have."""
+    return {
+        kind: found["metadata"]["uid"]
+        for kind in KEPT
+        for found in stack.objects(kind)
+        if stack.namespace in (found["metadata"]["name"], found["metadata"].get("namespace"))
+    }
+
+
+def test_the_objects_are_the_same_and_so_is_what_was_published(
+    stack: Stack, upgraded: tuple[dict[str, str], SecureClient, str]
+) -> None:
+    was, _, _ = upgraded
+    now = {**identities(stack), **stack.engine.outputs()}
+    assert {key: now[key] for key in was} == was
+    assert set(KEPT) <= set(was)
+
+
+def test_a_client_of_before_pulls_what_it_pushed(
+    upgraded: tuple[dict[str, str], SecureClient, str],
+) -> None:
+    _, client, _ = upgraded
+    client.check("team/app", "1", IMAGE)
+
+
+def test_nothing_but_the_pruners_program_is_made_anew(
+    upgraded: tuple[dict[str, str], SecureClient, str],
+) -> None:
+    _, _, said = upgraded
+    print(said)
+    for line in said.splitlines():
+        if "tls:" in line or "Namespace" in line or "Service" in line.split():
+            assert "replac" not in line, line
+            assert "delet" not in line, line
+            assert "creat" not in line, line
+
+
+def test_what_selects_the_pod_is_what_it_was_and_the_labels_are_the_standard_ones(
+    stack: Stack, upgraded: tuple[dict[str, str], SecureClient, str]
+) -> None:
+    assert upgraded
+    (deployment,) = stack.objects("deployments")
+    assert deployment["spec"]["selector"]["matchLabels"] == {
+        "app.kubernetes.io/name": "docker-registry",
+        "app.kubernetes.io/component": "registry",
+    }
+    labels = stack.pod()["metadata"]["labels"]
+    assert labels["app.kubernetes.io/instance"] == stack.namespace
+    assert labels["app.kubernetes.io/part-of"] == "docker-registry"
+
+
+def test_a_second_up_changes_nothing(
+    stack: Stack, upgraded: tuple[dict[str, str], SecureClient, str]
+) -> None:
+    assert upgraded
+    summary = stack.up().partition("Resources:")[2]
+    assert "unchanged" in summary
+    for change in ("created", "updated", "replaced", "deleted"):
+        assert f" {change}" not in summary, summary

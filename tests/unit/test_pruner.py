@@ -1,0 +1,150 @@
+"""The pruner beside the registry: its container, its settings, its rights in the cluster."""
+
+from __future__ import annotations
+
+import base64
+
+from docker_registry_stack import bundle
+from tests.unit.conftest import Deploy
+from tests.unit.parts import ACCOUNT, BINDING, CONFIG_MAP, ROLE, mounts, variables, volumes
+
+
+def test_the_gc_container(deploy: Deploy) -> None:
+    graph = deploy(gcImage="registry.example.com/python:3.11")
+    container = graph.container("gc")
+    assert container["image"] == "registry.example.com/python:3.11"
+    assert container["command"] == ["prune", "serve"]
+    assert "args" not in container
+    assert mounts(graph, "gc") == {
+        "/var/lib/registry": ("data", False),
+        "/etc/distribution": ("config", True),
+        "/opt/prune/bin": ("prune", True),
+        "/etc/registry-tls": ("ca", True),
+        "/tmp": ("scratch", False),
+        "/var/run/secrets/kubernetes.io/serviceaccount": ("cluster-access", True),
+    }
+    assert volumes(graph)["prune"]["configMap"] == {
+        "name": "registry-pruner-program-0a1b2c3d",
+        "defaultMode": 0o555,
+    }
+    assert volumes(graph)["ca"]["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+    assert volumes(graph)["scratch"] == {"name": "scratch", "emptyDir": {"sizeLimit": "64Mi"}}
+
+
+def test_an_image_with_a_prune_of_its_own_wins_over_the_mounted_one(deploy: Deploy) -> None:
+    path = variables(deploy(), "gc")["PATH"].split(":")
+    assert path[-1] == "/opt/prune/bin"
+    assert path.index("/usr/local/bin") < path.index("/opt/prune/bin")
+
+
+def test_both_containers_read_the_same_configuration(deploy: Deploy) -> None:
+    graph = deploy()
+    assert mounts(graph, "gc")["/etc/distribution"] == mounts(graph, "registry")["/etc/distribution"]
+    assert volumes(graph)["config"]["configMap"]["name"] == "registry-config-0a1b2c3d"
+    assert variables(graph, "gc")["GC_CONFIG"] == "/etc/distribution/config.yml"
+
+
+def test_the_bundle_is_what_the_pod_gets(deploy: Deploy) -> None:
+    content = deploy().one(CONFIG_MAP, "registry-pruner-program").inputs["binaryData"]
+    assert base64.b64decode(content["prune"]) == bundle.build()
+
+
+def test_the_settings_reach_the_pruner_by_name(deploy: Deploy) -> None:
+    graph = deploy(
+        gcPeriod="2w",
+        gcInitialDelay="0",
+        gcGrace="90s",
+        gcUntaggedAfter="1h30m",
+        gcUploadsAfter="0.5",
+        gcTrash="7d",
+        gcMode="online",
+        gcMaxFraction="0.25",
+        gcProtectRunning=False,
+        gcDanglingTags="remove",
+        retention=[{"repositories": ["team/*"], "tags": ["*"], "keepLast": 3}],
+    )
+    found = {name: value for name, value in variables(graph, "gc").items() if name.startswith("GC_")}
+    assert found == {
+        "GC_CONFIG": "/etc/distribution/config.yml",
+        "GC_MODE": "online",
+        "GC_PERIOD": "1209600",
+        "GC_INITIAL_DELAY": "0",
+        "GC_GRACE": "90",
+        "GC_UNTAGGED_AFTER": "5400",
+        "GC_UPLOADS_AFTER": "0.5",
+        "GC_TRASH": "604800",
+        "GC_MAX_FRACTION": "0.25",
+        "GC_PROTECT_RUNNING": "false",
+        "GC_DANGLING_TAGS": "remove",
+        "GC_RETENTION": '[{"keepLast":3,"repositories":["team/*"],"tags":["*"]}]',
+    }
+
+
+def test_another_spelling_of_a_duration_changes_nothing(deploy: Deploy) -> None:
+    assert deploy(gcPeriod="7d").pod() == deploy(gcPeriod=604800).pod()
+
+
+def test_in_readonly_mode_the_pruner_can_rewrite_the_configuration(deploy: Deploy) -> None:
+    graph = deploy(gcMode="readonly")
+    init = graph.container("config")
+    assert init["command"] == [
+        "prune",
+        "init-config",
+        "/etc/registry-config/config.yml",
+        "/etc/distribution/config.yml",
+    ]
+    assert init["image"] == graph.container("gc")["image"]
+    assert mounts(graph, "config") == {
+        "/etc/registry-config": ("pristine-config", True),
+        "/etc/distribution": ("config", False),
+        "/opt/prune/bin": ("prune", True),
+    }
+    assert mounts(graph, "gc")["/etc/distribution"] == ("config", False)
+    assert mounts(graph, "registry")["/etc/distribution"] == ("config", True)
+    assert volumes(graph)["config"] == {"name": "config", "emptyDir": {"sizeLimit": "1Mi"}}
+    assert volumes(graph)["pristine-config"]["configMap"]["name"] == "registry-config-0a1b2c3d"
+    assert variables(graph, "gc")["GC_MODE"] == "readonly"
+
+
+def test_the_pruner_may_list_what_names_an_image_and_nothing_else(deploy: Deploy) -> None:
+    graph = deploy()
+    assert graph.one(ROLE).inputs["rules"] == [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        {
+            "apiGroups": ["apps"],
+            "resources": ["deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions"],
+            "verbs": ["list"],
+        },
+        {"apiGroups": ["batch"], "resources": ["jobs", "cronjobs"], "verbs": ["list"]},
+    ]
+    binding = graph.one(BINDING).inputs
+    assert binding["roleRef"] == {
+        "apiGroup": "rbac.authorization.k8s.io",
+        "kind": "ClusterRole",
+        "name": "registry-pruner-reader-0a1b2c3d",
+    }
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": "registry-pruner-account-0a1b2c3d", "namespace": "docker-registry"}
+    ]
+    assert graph.one(ACCOUNT).inputs["automountServiceAccountToken"] is False
+    assert graph.pod()["serviceAccountName"] == "registry-pruner-account-0a1b2c3d"
+
+
+def test_the_token_is_short_lived_and_the_gc_containers_alone(deploy: Deploy) -> None:
+    graph = deploy()
+    sources = volumes(graph)["cluster-access"]["projected"]["sources"]
+    assert sources == [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": 3600}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
+    ]
+    assert "cluster-access" not in [volume for volume, _ in mounts(graph, "registry").values()]
+
+
+def test_without_protection_of_what_runs_there_are_no_rights_at_all(deploy: Deploy) -> None:
+    graph = deploy(gcProtectRunning=False)
+    assert not [*graph.all(ROLE), *graph.all(BINDING), *graph.all(ACCOUNT)]
+    assert "serviceAccountName" not in graph.pod()
+    assert "cluster-access" not in volumes(graph)
+    assert "/var/run/secrets/kubernetes.io/serviceaccount" not in mounts(graph, "gc")
+    assert variables(graph, "gc")["GC_PROTECT_RUNNING"] == "false"
