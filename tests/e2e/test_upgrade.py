@@ -19,6 +19,7 @@ from tests.gc.images import image, layer
 FORMER = "04747a0af0ca3d30ab8f939bfece7b3d10cda3bb"
 PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "gc")
 IMAGE = image([layer("upgrade", 1 << 16)], "upgrade")
+Upgraded = tuple[dict[str, str], SecureClient, str]
 KEPT = ("namespaces", "deployments", "services", "registryaddresses")
 
 
@@ -40,9 +41,7 @@ def stack(make_stack: MakeStack) -> Stack:
 
 
 @pytest.fixture(scope="module")
-def upgraded(
-    stack: Stack, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[dict[str, str], SecureClient, str]]:
+def upgraded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
     """Deployed by the former program, pushed to, and deployed by this one: what was, and what was said."""
     folder = tmp_path_factory.mktemp("former")
     former_program(folder)
@@ -65,9 +64,7 @@ def identities(stack: Stack) -> dict[str, str]:
     }
 
 
-def test_the_objects_are_the_same_and_so_is_what_was_published(
-    stack: Stack, upgraded: tuple[dict[str, str], SecureClient, str]
-) -> None:
+def test_the_objects_are_the_same_and_so_is_what_was_published(stack: Stack, upgraded: Upgraded) -> None:
     was, _, _ = upgraded
     now = {**identities(stack), **stack.engine.outputs()}
     assert {key: now[key] for key in was} == was
@@ -75,17 +72,16 @@ def test_the_objects_are_the_same_and_so_is_what_was_published(
 
 
 def test_a_client_of_before_pulls_what_it_pushed(
-    upgraded: tuple[dict[str, str], SecureClient, str],
+    upgraded: Upgraded,
 ) -> None:
     _, client, _ = upgraded
     client.check("team/app", "1", IMAGE)
 
 
 def test_nothing_but_the_pruners_program_is_made_anew(
-    upgraded: tuple[dict[str, str], SecureClient, str],
+    upgraded: Upgraded,
 ) -> None:
     _, _, said = upgraded
-    print(said)
     for line in said.splitlines():
         if "tls:" in line or "Namespace" in line or "Service" in line.split():
             assert "replac" not in line, line
@@ -93,10 +89,8 @@ def test_nothing_but_the_pruners_program_is_made_anew(
             assert "creat" not in line, line
 
 
-def test_what_selects_the_pod_is_what_it_was_and_the_labels_are_the_standard_ones(
-    stack: Stack, upgraded: tuple[dict[str, str], SecureClient, str]
-) -> None:
-    assert upgraded
+@pytest.mark.usefixtures("upgraded")
+def test_what_selects_the_pod_is_what_it_was_and_the_labels_are_the_standard_ones(stack: Stack) -> None:
     (deployment,) = stack.objects("deployments")
     assert deployment["spec"]["selector"]["matchLabels"] == {
         "app.kubernetes.io/name": "docker-registry",
@@ -107,10 +101,8 @@ def test_what_selects_the_pod_is_what_it_was_and_the_labels_are_the_standard_one
     assert labels["app.kubernetes.io/part-of"] == "docker-registry"
 
 
-def test_a_second_up_changes_nothing(
-    stack: Stack, upgraded: tuple[dict[str, str], SecureClient, str]
-) -> None:
-    assert upgraded
+@pytest.mark.usefixtures("upgraded")
+def test_a_second_up_changes_nothing(stack: Stack) -> None:
     summary = stack.up().partition("Resources:")[2]
     assert "unchanged" in summary
     for change in ("created", "updated", "replaced", "deleted"):
