@@ -6,9 +6,13 @@ import dataclasses
 import json
 import re
 
+import yaml
+
 from docker_registry_stack.args import DockerRegistryArgs
 from docker_registry_stack.config import read_args
 from docker_registry_stack.settings import KEYS, settle
+from pruner.settings.table import TABLE
+from pruner.settings.table import Settings as PrunerSettings
 from tests.unit import program
 
 CONFIGURATION = (program.ROOT / "docs" / "configuration.md").read_text()
@@ -43,3 +47,37 @@ def test_each_default_differs_from_what_the_table_might_say_instead() -> None:
     for key in KEYS:
         assert settle(read_args(program.PROJECT, {key: other.get(key, "77s")})) != settle({}), key
     assert len(dataclasses.fields(DockerRegistryArgs)) == len(KEYS)
+
+
+def test_the_sample_has_every_key_and_is_accepted() -> None:
+    sample = yaml.safe_load((program.ROOT / "Pulumi.sample.yaml").read_text())["config"]
+    given = {key.removeprefix(f"{program.PROJECT}:"): value for key, value in sample.items()}
+    assert set(given) == set(KEYS)
+    settings = program.read(**given)
+    examples = {"externalHosts", "storage", "retention"}
+    assert program.read(**{key: value for key, value in given.items() if key not in examples}) == settle({})
+    assert settings != settle({})
+
+
+def test_the_help_of_a_setting_tells_its_real_default() -> None:
+    for setting in TABLE:
+        told = re.search(r"\(default:? ([\w.]+)", setting.help)
+        if told and told[1] != "none":
+            assert setting.parse(told[1]) == getattr(PrunerSettings(), setting.name), setting.name
+
+
+def test_every_paper_that_is_linked_to_is_there() -> None:
+    pages = [
+        *program.ROOT.glob("*.md"),
+        *program.ROOT.glob("*/README.md"),
+        *program.ROOT.glob("docs/**/*.md"),
+    ]
+    for page in pages:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_page_of_the_docs_is_linked_from_the_readme() -> None:
+    readme = (program.ROOT / "README.md").read_text()
+    for page in (program.ROOT / "docs").glob("*.md"):
+        assert f"docs/{page.name}" in readme, page.name
