@@ -15,15 +15,17 @@ NODE_PORT ?=
 
 venv := .venv/bin/python
 settings := $(foreach pair,$(if $(NODE_PORT),nodePort=$(NODE_PORT)) $(CONFIG),--config '$(pair)')
-deploy = exec $(venv) -m sandbox.deploy $(1) --name '$(NAME)' --stack '$(STACK)' $(if $(SANDBOX),--sandbox)
+deploy = exec $(venv) -m deploy $(1) --name '$(NAME)' --stack '$(STACK)' $(if $(SANDBOX),--sandbox) \
+    $(if $(filter 1 y yes true,$(YES)),--yes)
 
-.PHONY: help up down test lint unit plugins gc e2e soak lock setup tools build root
+.PHONY: help up down test lint unit gc e2e soak clean lock setup tools build root
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/    make \1|\2/' | column -t -s '|'
 	@echo
 	@echo '    NODE_PORT=32100 CONFIG="gcPeriod=1d cache=inmemory"   stack configuration for make up'
 	@echo '    SANDBOX=1                                             a throw-away cluster, whatever the kubeconfig says'
+	@echo '    YES=1                                                 change a cluster of yours without asking'
 	@echo '    NAME=local STACK=dev                                  the name of the throw-away cluster, of the stack'
 
 up: setup ## The registry on the cluster of your kubeconfig, or on a throw-away one on this machine
@@ -32,7 +34,7 @@ up: setup ## The registry on the cluster of your kubeconfig, or on a throw-away 
 down: setup ## Remove all that `make up` made
 	@$(call deploy,down)
 
-test: root lint build ## Everything: lint, types, and the tests: unit, plug-ins, pruner, end to end
+test: root lint build ## Everything: lint, types, and the tests: unit, pruner, end to end
 	@exec $(venv) -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 lint: setup ## ruff and pyright
@@ -41,10 +43,7 @@ lint: setup ## ruff and pyright
 	@.venv/bin/pyright
 
 unit: setup ## The tests of the Pulumi program and of the sandbox's own logic
-	@exec $(venv) -m pytest tests/unit tests/sandbox
-
-plugins: root build ## The tests of the sandbox's stand-ins for Pulumi's plug-ins
-	@exec $(venv) -m pytest tests/plugins
+	@exec $(venv) -m pytest tests/unit tests/deploy tests/sandbox
 
 gc: tools ## The tests of the pruner, on trees that real registries wrote
 	@exec $(venv) -m pytest tests/gc
@@ -54,6 +53,9 @@ e2e: root build ## The tests on a throw-away cluster, through Pulumi
 
 soak: tools ## Clients at work while the pruner runs back to back, for MINUTES=5
 	@exec $(venv) -m tests.soak --minutes '$(MINUTES)' $(SOAK)
+
+clean: setup ## Give back the disk that the builds and their caches take
+	@exec $(venv) -m sandbox clean
 
 lock: setup ## Resolve the dependencies of pyproject.toml anew
 	@$(PYTHON) -m venv build/lock && build/lock/bin/pip install --quiet uv

@@ -1,4 +1,4 @@
-"""`python -m sandbox up|down|status|kubeconfig|tools|build [--name NAME]`."""
+"""`python -m sandbox up|down|status|kubeconfig|tools|build|clean [--name NAME]`."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox import golang
+from sandbox.cache import cache_root, clear, readable
 from sandbox.cluster import bring_up, build_all, is_up, node_address
 from sandbox.errors import SandboxError
 from sandbox.packages import TESTS, ensure_packages
-from sandbox.place import Place
+from sandbox.place import Place, place_names
+from sandbox.processes import find_node
 from sandbox.steps import Steps
 from sandbox.teardown import take_down
 
@@ -30,8 +32,13 @@ def main() -> int:
             steps = Steps()
             _tools(steps)
             if arguments.command == "build":
+                for program in golang.ENGINE:
+                    golang.ensure(program, steps)
                 build_all(steps)
-                golang.ensure(golang.PULUMI, steps)
+                golang.note_disk(steps)
+            return 0
+        if arguments.command == "clean":
+            _clean()
             return 0
         if arguments.command == "kubeconfig":
             print(place.kubeconfig)
@@ -57,6 +64,17 @@ def main() -> int:
         print("sandbox: interrupted; the next `up` or `down` clears what is half-made", file=sys.stderr)
         return 130
     return 0
+
+
+def _clean() -> None:
+    """Give back the disk that the builds take, unless a cluster runs on them."""
+    for name in place_names():
+        if find_node(Place(name)):
+            raise SandboxError(
+                f"the cluster {name} runs what is to go: `python -m sandbox down --name {name}` first"
+                " (or `make down`, with the NAME it was made with)"
+            )
+    print(f"{readable(clear())} given back: {cache_root()} is gone, and made again when it is needed")
 
 
 def _tools(steps: Steps) -> None:
@@ -91,7 +109,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox", description="A throw-away Kubernetes on this machine."
     )
-    parser.add_argument("command", choices=["up", "down", "status", "kubeconfig", "tools", "build"])
+    parser.add_argument("command", choices=["up", "down", "status", "kubeconfig", "tools", "build", "clean"])
     parser.add_argument(
         "--name", default=DEFAULT_NAME, help="which sandbox; several live side by side (%(default)s)"
     )

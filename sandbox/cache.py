@@ -7,8 +7,10 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
+from sandbox.commands import run
 from sandbox.errors import SandboxError
 
 
@@ -16,6 +18,38 @@ def cache_root() -> Path:
     """`$XDG_CACHE_HOME/docker-registry-sandbox`, by default below ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(base) / "docker-registry-sandbox"
+
+
+def size(path: Path) -> int:
+    """Bytes on disk of everything below `path`; 0 when it is not there."""
+    if not path.exists():
+        return 0
+    return 1024 * int(run(["du", "-sk", path], what=f"measuring {path}").split()[0])
+
+
+def readable(size: int) -> str:
+    """Bytes as GiB or MiB."""
+    return f"{size / (1 << 30):.1f} GiB" if size >= 1 << 30 else f"{size / (1 << 20):.0f} MiB"
+
+
+def clear() -> int:
+    """Remove every build with what the compiler keeps, and return how many bytes that gave back.
+
+    Raises SandboxError, with nothing removed, while something is being built.
+    """
+    root = cache_root()
+    with ExitStack() as held:
+        for path in root.glob(".*.lock"):
+            lock = held.enter_context(path.open("w"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                kind = path.name.removeprefix(".").removesuffix(".lock")
+                raise SandboxError(f"{kind} is being built in {root}: wait until that has ended") from error
+        freed = size(root)
+        if root.exists():
+            shutil.rmtree(root)
+    return freed
 
 
 def digest_of(parts: Iterable[bytes | str]) -> str:

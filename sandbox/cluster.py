@@ -12,7 +12,7 @@ from sandbox import golang, pki
 from sandbox.api import Api, api_of, is_ready, wait_until
 from sandbox.cgroups import make_cgroup
 from sandbox.commands import run
-from sandbox.components import API_PORT, PROXY_HEALTH_PORT, SERVER_HOSTS, config_files
+from sandbox.components import API_PORT, PROXY_HEALTH_PORT, SERVER_HOSTS, STORAGE_CLASS, config_files
 from sandbox.errors import SandboxError
 from sandbox.images import build_image, images
 from sandbox.kernel import load_kernel_modules
@@ -63,7 +63,7 @@ def bring_up(place: Place, steps: Steps) -> None:
 def build_all(steps: Steps) -> None:
     """Have every package, program and image that a cluster needs; what is there already is left."""
     ensure_packages(CLUSTER, steps)
-    for program in (golang.KUBERNETES, golang.REGISTRY, golang.PAUSE):
+    for program in golang.CLUSTER:
         golang.ensure(program, steps)
     for image in images():
         if not image.is_built:
@@ -90,11 +90,13 @@ def _start(place: Place, steps: Steps) -> None:
         # The API server needs its seconds to start; the images come in meanwhile.
         _import_images(place, node)
         _await_ready(place, addresses)
+        apply = (kubectl(place), f"--kubeconfig={place.kubeconfig}", "apply", "--filename=-")
+        run(apply, what="making the default StorageClass", stdin=json.dumps(STORAGE_CLASS))
 
 
 def _prepare(place: Place) -> Addresses:
     make_mount_points(place)
-    for folder in (place.bin, place.log, place.storage, place.registry_trust):
+    for folder in (place.bin, place.log, place.storage, place.volumes, place.registry_trust):
         folder.mkdir(parents=True, exist_ok=True)
     place.pki.mkdir(mode=0o700, exist_ok=True)
     addresses = addresses_for(place)

@@ -35,6 +35,19 @@ SERVER_HOSTS = (
 )
 
 
+STORAGE_CLASS = {
+    "apiVersion": "storage.k8s.io/v1",
+    "kind": "StorageClass",
+    "metadata": {
+        "name": "standard",
+        "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+    },
+    "provisioner": "kubernetes.io/host-path",
+    "reclaimPolicy": "Delete",
+    "volumeBindingMode": "Immediate",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Component:
     """One process of the node; `after_api` holds it back until the API answers."""
@@ -122,6 +135,8 @@ def _controller_manager(place: Place) -> tuple[str, ...]:
         service_account_private_key_file=place.pki / "service-accounts.key",
         root_ca_file=place.pki / "cluster.crt",
         use_service_account_credentials="true",
+        # Volumes for claims of the StorageClass below.
+        enable_hostpath_provisioner="true",
         leader_elect="false",
         profiling="false",
     )

@@ -19,7 +19,7 @@ from sandbox.commands import run
 from sandbox.components import API_PORT, KERNEL_SETTINGS, Component, components
 from sandbox.network import kept_addresses
 from sandbox.packages import SYSTEM_PATH
-from sandbox.place import NODE_FOLDERS, REGISTRY_STORAGE, Place
+from sandbox.place import NODE_FOLDERS, REGISTRY_STORAGE, VOLUMES, Place
 
 BEFORE_RESTART = 1.0  # seconds
 
@@ -62,6 +62,7 @@ def _mounts(place: Place) -> None:
     for path in NODE_FOLDERS:
         _mount("-t", "tmpfs", "-o", "mode=755", "tmpfs", path)
     _mount("--bind", str(place.storage), REGISTRY_STORAGE)
+    _mount("--bind", str(place.volumes), VOLUMES)
     for key in KERNEL_SETTINGS:
         target = Path("/proc/sys") / key
         if target.exists():

@@ -27,7 +27,9 @@ CLUSTER = {
 }
 IMAGES = {"mmdebstrap": "mmdebstrap"}
 TESTS = {
+    "curl": "curl",
     "skopeo": "skopeo",
+    "podman": "podman",
     "buildah": "buildah",
     "docker-registry": "docker-registry",
     "redis-server": "redis-server",

@@ -14,7 +14,14 @@ NODE = "node"
 # The components use these under fixed names; each node mounts its own over them, in its mount namespace.
 NODE_FOLDERS = ("/var/lib/kubelet", "/var/log/containers", "/var/lib/cni")
 REGISTRY_STORAGE = "/var/lib/docker-registry"
-MOUNT_POINTS = (*NODE_FOLDERS, REGISTRY_STORAGE)
+# Where Kubernetes' own provisioner makes its volumes; the path is written down in its source.
+VOLUMES = "/tmp/hostpath_pv"
+MOUNT_POINTS = (*NODE_FOLDERS, REGISTRY_STORAGE, VOLUMES)
+
+
+def place_names() -> list[str]:
+    """The sandboxes that have anything on this machine."""
+    return sorted(path.name for path in STATE_ROOT.iterdir() if path.is_dir()) if STATE_ROOT.exists() else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,11 @@ class Place:
     def storage(self) -> Path:
         """What the node shows as REGISTRY_STORAGE, the default of hostPath storage."""
         return self.state / "storage"
+
+    @property
+    def volumes(self) -> Path:
+        """What the node shows as VOLUMES: a folder for each volume of the default StorageClass."""
+        return self.state / "volumes"
 
     @property
     def network(self) -> Path:

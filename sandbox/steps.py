@@ -12,7 +12,7 @@ from typing import TextIO
 
 @dataclass(slots=True)
 class Steps:
-    """Prints each step with its seconds as it ends, and the longest of them on request."""
+    """Prints each step with its seconds as it ends, and where the time went on request."""
 
     out: TextIO = field(default_factory=lambda: sys.stdout)
     began: float = field(default_factory=time.monotonic)
@@ -43,9 +43,11 @@ class Steps:
     def close(self, what: str) -> None:
         """Print the total, and where it went when that is worth knowing."""
         total = time.monotonic() - self.began
-        longest = sorted(self.taken, key=lambda step: -step[1])[:3]
-        shares = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in longest if seconds >= 1)
-        self.note(f"{what} in {total:.1f} s" + (f"; most of it: {shares}" if shares else ""))
+        longest = sorted(self.taken, key=lambda step: -step[1])
+        shares = ", ".join(
+            f"{name} {seconds:.0f} s" for name, seconds in longest if seconds >= max(1, total / 50)
+        )
+        self.note(f"{what} in {total:.0f} s" + (f": {shares}" if shares else ""))
 
     def _print(self, what: str, seconds: float) -> None:
         print(f"[{time.monotonic() - self.began:7.1f} s] {what} ({seconds:.1f} s)", file=self.out, flush=True)

@@ -9,7 +9,7 @@ from xdist.remote import Producer  # pyright: ignore[reportMissingTypeStubs]
 from xdist.scheduler import LoadScopeScheduling, Scheduling  # pyright: ignore[reportMissingTypeStubs]
 
 # Files that take long begin first, so that no worker is left with one at the end.
-_FIRST = ("tests/e2e/", "tests/plugins/test_kubernetes", "tests/gc/test_soak", "tests/gc/test_statemachine")
+_FIRST = ("tests/e2e/", "tests/gc/test_soak", "tests/gc/test_statemachine")
 
 
 class Groups(LoadScopeScheduling):
@@ -17,8 +17,8 @@ class Groups(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, test = nodeid.partition("::")
-        if file.startswith(("tests/e2e/", "tests/plugins/")):
-            return file[: file.rindex("/")]  # one cluster each, and one worker may hold it
+        if file.startswith("tests/e2e/"):
+            return file[: file.rindex("/")]  # one cluster, and one worker may hold it
         # Of the soak's tests each waits for most of its time.
         return test if file.endswith("test_soak.py") else file
 

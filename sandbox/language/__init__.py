@@ -1,1 +1,1 @@
-"""Stands in for the engine's Python language host, which no package registry has."""
+"""The engine's Python language host, served by the SDK itself: the usual one is in no package registry."""

@@ -32,10 +32,7 @@ def run_program() -> None:
 
 def main() -> None:
     """Serve until the engine ends this process."""
-    limits = [
-        ("grpc.max_receive_message_length", MESSAGE_LIMIT),
-        ("grpc.max_send_message_length", MESSAGE_LIMIT),
-    ]
+    limits = [(f"grpc.max_{way}_message_length", MESSAGE_LIMIT) for way in ("receive", "send")]
     server = grpc.server(ThreadPoolExecutor(max_workers=4), options=limits)
     host = cast("Any", _server.LanguageServer(run_program))
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
@@ -49,7 +46,6 @@ def main() -> None:
     engine = os.getppid()
     while not ended.wait(1.0) and os.getppid() == engine:
         pass
-    sys.stdout.flush()
     os._exit(0)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.deploy.throwaway import sandbox_engine
-from sandbox.deploy.tools import Tools, sandbox_tools
+from deploy.throwaway import sandbox_engine
+from deploy.tools import Tools, sandbox_tools
 from sandbox.place import Place
 from sandbox.steps import Steps
 from tests.e2e.stack import Stack

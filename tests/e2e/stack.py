@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deploy.engine import Engine
 from sandbox.cluster import kubectl
 from sandbox.commands import run
-from sandbox.deploy.engine import Engine
 from sandbox.images import PYTHON_REFERENCE, REGISTRY_REFERENCE
 from sandbox.place import REGISTRY_STORAGE, Place
 from tests.gc.images import digest_of
@@ -140,14 +140,36 @@ class Stack:
         """Pull `name` into a docker archive."""
         self._skopeo("--src-cert-dir", self._remote(name), f"docker-archive:{archive}:{name}")
 
+    def podman_push(self, archive: Path, name: str) -> str:
+        """Load a docker archive and push it as `name`; returns the image's id, the digest of its config."""
+        loaded = self._podman("load", "--quiet", f"--input={archive}").partition("Loaded image: ")[2].strip()
+        identity = self._podman("image", "inspect", "--format={{.Id}}", loaded).strip()
+        self._podman("push", "--quiet", f"--cert-dir={self._trust()}", loaded, self._remote(name))
+        self._podman("rmi", "--force", loaded)
+        return identity
+
+    def podman_pull(self, name: str) -> str:
+        """Pull `name` and return its image's id."""
+        return self._podman("pull", "--quiet", f"--cert-dir={self._trust()}", self._remote(name)).strip()
+
+    def _podman(self, *words: str) -> str:
+        own = self.scratch / f"{self.engine.stack}-podman"
+        folders = (f"--root={own}/storage", f"--runroot={own}/run", f"--tmpdir={own}/tmp")
+        quiet = ("--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none")
+        return run(["podman", *folders, *quiet, *words], what=f"podman {words[0]}")
+
+    def _trust(self) -> Path:
+        """A folder with the published authority alone, as these clients want it."""
+        folder = self.scratch / f"{self.engine.stack}-trust"
+        folder.mkdir(exist_ok=True)
+        (folder / "ca.crt").write_text(self.address_resource()["caBundle"])
+        return folder
+
     def _remote(self, name: str) -> str:
         return f"docker://{self.address_resource()['address']}/{name}"
 
     def _skopeo(self, trust: str, source: str, target: str) -> None:
-        folder = self.scratch / f"{self.engine.stack}-trust"
-        folder.mkdir(exist_ok=True)
-        (folder / "ca.crt").write_text(self.address_resource()["caBundle"])
-        run(["skopeo", "copy", "--quiet", trust, folder, source, target], what="copying an image")
+        run(["skopeo", "copy", "--quiet", trust, self._trust(), source, target], what="copying an image")
 
     def has_blob(self, content: bytes) -> bool:
         """Whether the blob's file is on the node's disk."""

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy import real
+from deploy.confirm import Confirmation
+from deploy.target import Target
 from sandbox.archive import ImageConfig, pack
-from sandbox.deploy import real
 from sandbox.images import PAUSE_REFERENCE, build_image, images
 from sandbox.steps import Steps
 from sandbox.trust import trust_registry
@@ -90,6 +92,15 @@ def test_a_real_client_pushes_and_pulls(stack: Stack, tmp_path: Path) -> None:
     assert digests[0] == digests[1]
 
 
+def test_podman_pushes_and_pulls(stack: Stack, tmp_path: Path) -> None:
+    rootfs = tmp_path / "rootfs"
+    rootfs.mkdir()
+    (rootfs / "file").write_bytes(layer("podman", MIB))
+    pack(rootfs, ImageConfig("localhost/podman:1"), tmp_path / "image.tar")
+    pushed = stack.podman_push(tmp_path / "image.tar", "tools/podman:1")
+    assert stack.podman_pull("tools/podman:1") == pushed
+
+
 def test_a_retagged_image_goes_from_disk_and_the_new_one_stays(stack: Stack, client: SecureClient) -> None:
     client.push("app", NEW, "latest")
     old_layer, old_config = OLD.blobs[1], OLD.blobs[2]
@@ -155,7 +166,7 @@ def test_destroy_leaves_nothing_but_the_data_and_says_where(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs = stack.engine.outputs()
-    real.down(stack.engine, {}, Steps())
+    real.down(stack.engine, Target("e2e"), {}, Confirmation("make down", given=True), Steps())
     assert f"the images stay: {outputs['data']}" in capsys.readouterr().out
     namespaces = stack.objects("namespaces")
     assert stack.namespace not in [found["metadata"]["name"] for found in namespaces]

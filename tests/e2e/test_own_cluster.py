@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from deploy.tools import Tools
+from deploy.workspace import CHECKOUT, engine_home
 from sandbox.cluster import kubectl
-from sandbox.deploy.tools import Tools
-from sandbox.deploy.workspace import CHECKOUT, engine_home
 from sandbox.images import PYTHON_REFERENCE, REGISTRY_REFERENCE
 from sandbox.place import REGISTRY_STORAGE, Place
 from tests.e2e.stack import SecureClient, until
@@ -38,7 +38,6 @@ def environment(cluster: Place, tools: Tools, tmp_path: Path) -> Iterator[Mappin
     yield {
         **os.environ,
         "KUBECONFIG": str(kubeconfig),
-        "DOCKER_REGISTRY_SANDBOX_KUBECONFIG": str(kubeconfig),
         "PATH": os.pathsep.join([*map(str, tools.folders), str(tools.program.parent), os.environ["PATH"]]),
         "PULUMI_HOME": str(engine_home()),
         "PULUMI_BACKEND_URL": f"file://{tmp_path}/state",
@@ -58,15 +57,15 @@ def test_up_deploys_there_and_down_says_where_the_images_stay(
     cluster: Place, environment: Mapping[str, str]
 ) -> None:
     config = " ".join(f"{key}={value}" for key, value in CONFIG.items())
-    said = make("up", environment, f"CONFIG={config}")
-    assert "pulumi up, stack e2e-own-cluster" in said
+    said = make("up", environment, "YES=1", f"CONFIG={config}")
+    assert "stack e2e-own-cluster on the cluster https://" in said
     assert "Registry:     https://" in said
     address = said.partition("https://")[2].split()[0]
     assert address.endswith(f":{CONFIG['nodePort']}")
     client = SecureClient(address, CHECKOUT / "build" / "registry-ca.crt")
     until(client.answers, "the registry answers")
 
-    said = make("down", environment)
+    said = make("down", environment, "YES=1")
     assert f"the images stay: {CONFIG['storage.path']}" in said
     listed = subprocess.check_output(
         [kubectl(cluster), f"--kubeconfig={cluster.kubeconfig}", "get", "namespaces"], text=True

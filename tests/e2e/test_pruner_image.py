@@ -5,9 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from deploy.workspace import CHECKOUT
 from docker_registry_stack import bundle
 from sandbox.commands import run
-from sandbox.deploy.workspace import CHECKOUT
 from sandbox.images import PYTHON_REFERENCE, build_image, images
 from sandbox.place import Place
 from sandbox.processes import find_node

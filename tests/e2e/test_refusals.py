@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.deploy.workspace import CHECKOUT
+from deploy.workspace import CHECKOUT
 from sandbox.errors import SandboxError
 from sandbox.place import STATE_ROOT, Place
 from tests.e2e.conftest import MakeStack

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.workspace import CHECKOUT
 from sandbox.api import api_of, is_ready
 from sandbox.cluster import is_up
 from sandbox.components import KERNEL_SETTINGS
-from sandbox.deploy.workspace import CHECKOUT
 from sandbox.place import MOUNT_POINTS, STATE_ROOT, Place
 from sandbox.processes import find_node
 from tests.e2e.stack import until

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.cache import built, cache_root, digest_of
+from sandbox.cache import built, cache_root, clear, digest_of, readable, size
 from sandbox.errors import SandboxError
 
 
@@ -83,3 +83,35 @@ def test_a_cache_that_cannot_be_made_is_told(tmp_path: Path, monkeypatch: pytest
 def test_the_digest_keeps_its_parts_apart() -> None:
     assert digest_of(["ab", "c"]) != digest_of(["a", "bc"])
     assert digest_of(["a", b"b"]) == digest_of([b"a", "b"])
+
+
+def test_clearing_gives_back_all_of_it_and_says_how_much(cache: Path) -> None:
+    def large(folder: Path) -> None:
+        (folder / "result").write_bytes(b"1" * (3 << 20))
+
+    built("kind", "abc", large)
+    modules = cache / "go" / "modules" / "module@v1"
+    modules.mkdir(parents=True)
+    (modules / "source").write_text("package source")
+    taken = size(cache)
+    assert taken >= 3 << 20
+    assert clear() == taken
+    assert not cache.exists()
+    assert clear() == 0
+
+
+def test_nothing_is_cleared_while_something_is_built() -> None:
+    whole = built("whole", "abc", write)
+
+    def building(_folder: Path) -> None:
+        with pytest.raises(SandboxError, match="kind is being built in"):
+            clear()
+
+    built("kind", "abc", building)
+    assert (whole / "result").exists()
+    clear()
+
+
+def test_sizes_read_well() -> None:
+    assert readable(5 << 20) == "5 MiB"
+    assert readable(3 << 29) == "1.5 GiB"

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path
 
 import pytest
 
 from sandbox import golang
+from sandbox.cache import cache_root
 from sandbox.errors import SandboxError
+from sandbox.steps import Steps
 
 
 def go_that_says(folder: Path, version: str) -> None:
@@ -41,7 +44,7 @@ def test_a_full_disk_is_told_before_the_build(tmp_path: Path, monkeypatch: pytes
         return usage
 
     monkeypatch.setattr(shutil, "disk_usage", full)
-    with pytest.raises(SandboxError, match="has 3 GiB free and a build from source needs 8 GiB"):
+    with pytest.raises(SandboxError, match="has 3 GiB free and a build from source needs 12 GiB"):
         golang.build(golang.PAUSE)
 
 
@@ -54,3 +57,37 @@ def test_a_program_is_another_when_a_file_of_its_module_changes(
     with (tmp_path / "go-modules" / "pause" / "main.go").open("a") as source:
         source.write("// changed\n")
     assert golang.PAUSE.inputs != before
+
+
+def test_builds_leave_the_users_own_caches_alone(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    (tmp_path / "go").write_text(f'#!/bin/sh\n[ "$1" = env ] && echo go1.26.0 && exit\nenv > {told}\n')
+    (tmp_path / "go").chmod(0o755)
+    golang.build(golang.PAUSE)
+    environment = dict(line.split("=", 1) for line in told.read_text().splitlines() if "=" in line)
+    for name in ("GOCACHE", "GOMODCACHE"):
+        assert Path(environment[name]).is_relative_to(cache_root()), name
+
+
+@pytest.mark.parametrize(
+    ("program", "optimised"), [(golang.REGISTRY, True), (golang.KUBERNETES, False), (golang.PULUMI, False)]
+)
+def test_only_what_is_measured_is_compiled_for_speed(
+    tmp_path: Path, program: golang.Program, optimised: bool
+) -> None:
+    told = tmp_path / "told"
+    (tmp_path / "go").write_text(f'#!/bin/sh\n[ "$1" = env ] && echo go1.26.0 && exit\necho "$@" > {told}\n')
+    (tmp_path / "go").chmod(0o755)
+    golang.build(program)
+    assert ("-gcflags=all=-N -l" not in told.read_text()) == optimised
+
+
+def test_what_the_builds_take_is_said_once_there_was_one() -> None:
+    out = io.StringIO()
+    steps = Steps(out)
+    golang.note_disk(steps)
+    assert out.getvalue() == ""
+    with steps.step("build pause from source"):
+        pass
+    golang.note_disk(steps)
+    assert "`make clean` gives it back" in out.getvalue()

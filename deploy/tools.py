@@ -1,0 +1,57 @@
+"""Finds the engine and its plugins: what the user has is used as it is, the rest is built from source."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox import golang
+from sandbox.steps import Steps
+
+LANGUAGE_HOST = Path(__file__).resolve().parent.parent / "sandbox" / "language" / "bin"
+# Plugin -> the package whose version the program asks for, and where it is built from.
+PLUGINS = {
+    "kubernetes": ("pulumi-kubernetes", golang.PULUMI_KUBERNETES),
+    "tls": ("pulumi-tls", golang.PULUMI_TLS),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """The engine, and the folders of plugins that come first on its PATH."""
+
+    program: Path
+    folders: tuple[Path, ...]
+
+
+def sandbox_tools(steps: Steps, environment: Mapping[str, str] = os.environ) -> Tools:
+    """The engine, the plugins and the language host of a sandbox, built where they are not installed."""
+    path = environment.get("PATH", os.defpath)
+    folders = [
+        _installed(f"resource-{name}-v{importlib.metadata.version(package)}", environment)
+        or _on_path(f"pulumi-resource-{name}", path)
+        or golang.ensure(program, steps).parent
+        for name, (package, program) in PLUGINS.items()
+    ]
+    installed = shutil.which("pulumi", path=path)
+    engine = Path(installed) if installed else golang.ensure(golang.PULUMI, steps)
+    host = "pulumi-language-python"
+    beside = engine.resolve().parent / host
+    folders.append(beside.parent if beside.exists() else _on_path(host, path) or LANGUAGE_HOST)
+    return Tools(engine, tuple(folders))
+
+
+def _installed(plugin: str, environment: Mapping[str, str]) -> Path | None:
+    """The folder of a plugin that the user's Pulumi has installed."""
+    home = environment.get("PULUMI_HOME") or Path(environment.get("HOME", "/")) / ".pulumi"
+    folder = Path(home) / "plugins" / plugin
+    return folder if folder.is_dir() else None
+
+
+def _on_path(program: str, path: str) -> Path | None:
+    found = shutil.which(program, path=path)
+    return Path(found).parent if found else None

@@ -1,1 +1,0 @@
-"""The stand-in for the official kubernetes plugin: any kind, through the official Python client."""

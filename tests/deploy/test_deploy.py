@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deploy.check import check_config
+from deploy.handover import Handover, words
+from deploy.real import engine
+from deploy.target import Target
+from sandbox.__main__ import need_root
+from sandbox.errors import SandboxError
+
+
+def test_the_defaults_are_good() -> None:
+    check_config({})
+
+
+def test_values_are_checked_with_the_programs_own_rules() -> None:
+    check_config({"nodePort": "32767", "gcPeriod": "90s", "cache": "inmemory"})
+    with pytest.raises(SandboxError, match=r"'32768' is not a NodePort.*'disk' is not known"):
+        check_config({"nodePort": "32768", "cache": "disk"})
+
+
+def test_a_path_into_an_object_is_left_to_the_program() -> None:
+    check_config({"storage.path": "/srv/registry"})
+
+
+def test_the_handover_says_where_and_how() -> None:
+    text = words(Handover("10.0.0.1:32000", ("10.0.0.1:32000", "10.0.0.2:32000"), Path("/ca.crt"), ["extra"]))
+    for needed in (
+        "https://10.0.0.1:32000",
+        "also at:      10.0.0.2:32000",
+        "/etc/docker/certs.d/10.0.0.1:32000/ca.crt",
+        "docker push 10.0.0.1:32000/IMAGE",
+        "podman push IMAGE 10.0.0.1:32000/IMAGE",
+        "skopeo copy",
+        "kubectl run NAME --image=10.0.0.1:32000/IMAGE",
+        "not needed",
+        "extra",
+    ):
+        assert needed in text
+
+
+def test_a_cluster_without_pulumi_is_told() -> None:
+    with pytest.raises(SandboxError, match="no pulumi on PATH: install it"):
+        engine(None, Target("production"), "dev")
+
+
+def test_without_root_there_is_no_cluster_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(SandboxError, match="needs root: run `sudo make up`"):
+        need_root("make up")
