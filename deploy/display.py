@@ -75,10 +75,11 @@ class Display:
         self._counts[word] = self._counts.get(word, 0) + 1
         if what["op"] in _SILENT:
             return ()
-        seconds = float(event.get("timestamp", 0)) - self._began.get(what["urn"], 0.0)
+        now = float(event.get("timestamp", 0))
+        seconds = now - self._began.get(what["urn"], now)
+        state: Mapping[str, Any] = what.get("new") or what.get("old") or {}
         # A component's time is that of the program.
-        custom = (what.get("new") or what.get("old") or {}).get("custom", False)
-        took = f" ({seconds:.0f} s)" if custom and not planned and seconds >= 1 else ""
+        took = f" ({seconds:.0f} s)" if state.get("custom") and not planned and seconds >= 1 else ""
         because = f" (for its {', '.join(what['diffs'])})" if planned and what.get("diffs") else ""
         return (f"{word:<11} {_label(what)}{because}{took}",)
 
