@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.deploy.workspace import CHECKOUT
+from deploy.workspace import CHECKOUT
 from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import FAST, SecureClient, Stack
 from tests.gc.images import image, layer
