@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -96,6 +97,6 @@ class Call:
     def show(self, result: Result) -> None:
         """Print the result in the form that was asked for. Raises WriteError."""
         if self.arguments.output == "json":
-            output.write(json.dumps(result.to_json(), indent=2))
+            output.write(json.dumps(result.to_json(), indent=2 if output.is_terminal(sys.stdout) else None))
         else:
             output.page(result.text())

@@ -6,8 +6,9 @@ import json
 import logging
 import sys
 import time
-from typing import Any
+from typing import Any, TextIO
 
+from pruner.cli import output
 from pruner.tree.scan import Progress
 
 log = logging.getLogger("pruner")
@@ -36,15 +37,29 @@ class _Json(logging.Formatter):
         return json.dumps(pairs)
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes lines while there is somebody to read them: a closed or full standard error ends no command."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (its name in the library)
+        """Hear what interrupted the line; let a line that could not be written go."""
+        del record
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, OSError):
+            raise error
+
+
 def _logfmt_value(value: Any) -> str:
     text = str(value)
     return json.dumps(text) if not text or any(char in text for char in ' "=\n') else text
 
 
-def set_up_log(output: str) -> None:
-    """Log to standard error, in the form that goes with `output`; standard output is for results."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Json() if output == "json" else _Logfmt())
+def set_up_log(form: str) -> None:
+    """Log to standard error, in the form that goes with `form`; standard output is for results."""
+    if sys.stderr is None:  # pyright: ignore[reportUnnecessaryComparison] (`2>&-` makes it so)
+        log.handlers[:] = [logging.NullHandler()]
+        return
+    handler = _Handler(sys.stderr)
+    handler.setFormatter(_Json() if form == "json" else _Logfmt())
     log.handlers[:] = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
@@ -52,7 +67,7 @@ def set_up_log(output: str) -> None:
 
 def progress() -> Progress:
     """Bars on a terminal; elsewhere one log line a phase."""
-    if sys.stderr.isatty():
+    if output.is_terminal(sys.stderr):
         return _Bars()
     return _Lines()
 

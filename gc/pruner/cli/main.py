@@ -19,6 +19,9 @@ from pruner.errors import PrunerError
 STOPPED = Stopped.exit_code
 """The exit code of a command that was asked to end."""
 
+_AGAIN = 0.2
+"""Seconds after which a command that only reads is interrupted once more, if it is still there."""
+
 
 def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.environ) -> int:
     """Run one command; returns the exit code."""
@@ -29,10 +32,11 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     def stop(*_: object) -> None:
         clock.stop()
         if anywhere:
-            anywhere.clear()  # once: it must not interrupt its own last words
+            # Again, until it is out: a finalizer or a library's `except Exception` may swallow it here.
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN)
             raise Stopped("asked to end")
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGALRM):
         signal.signal(number, stop)
     command, arguments = line.parse(sys.argv[1:] if argv is None else argv)
     set_up_log(arguments.output)
@@ -42,9 +46,11 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
             anywhere.append(True)  # what changes something ends at its safe points: as it sleeps or reports
         return command.run(Call(command, arguments, environ, clock))
     except PrunerError as error:
-        anywhere.clear()
+        anywhere.clear()  # its last words are not to be interrupted
         return _fail(arguments.output, str(error), error.exit_code, getattr(error, "__notes__", []))
     except Stopped:
+        anywhere.clear()
+        signal.setitimer(signal.ITIMER_REAL, 0)
         changed = command.changes(arguments)
         fate = "what was begun is undone, or finished by the next run" if changed else "nothing was changed"
         return _fail(arguments.output, f"asked to end: {fate}", STOPPED, [])

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TextIO
 
 from pruner.errors import WriteError
+from pruner.inspect.tables import one_line
 
 
 def set_up() -> None:
@@ -25,13 +26,6 @@ def set_up() -> None:
 def is_terminal(stream: TextIO | None) -> bool:
     """Whether a person reads `stream`, which is None when the process was started without it."""
     return stream is not None and stream.isatty()
-
-
-def one_line(text: str) -> str:
-    """`text` (a name that anybody may have chosen) without what would break a line or command a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or "\udc80" <= c <= "\udcff" else ascii(c)[1:-1] for c in text)
 
 
 def write(text: str) -> None:
@@ -68,7 +62,8 @@ def _drop() -> None:
 
 
 def page(text: str) -> None:
-    """Print `text`, on a terminal that it does not fit through the pager. Raises WriteError."""
+    """Print lines for a person, on a terminal that they do not fit through the pager. Raises WriteError."""
+    text = "\n".join(map(one_line, text.split("\n")))
     if is_terminal(sys.stdout):
         text = text.encode("utf-8", "backslashreplace").decode()
         size = shutil.get_terminal_size()

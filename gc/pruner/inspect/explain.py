@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pruner.decide import retention
 from pruner.decide.look import Look
 from pruner.decide.taken import Trashed
+from pruner.inspect.tables import one_line
 from pruner.settings.durations import format_moment
 from pruner.tree.manifests import Manifest
 from pruner.tree.model import Link, Repository
@@ -47,7 +48,7 @@ class Explanation:
         if self.when is not None:
             lot = "is destroyed by the first run after" if self.fate == "in the trash" else "may go from"
             lines.append(f"  {lot} {format_moment(self.when)}")
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
 
 def explain(look: Look, trashed: list[Trashed], trash_time: float, digest: str) -> Explanation:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fnmatch
+import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pruner.decide.plan import Plan, Removal
+from pruner.inspect.tables import one_line, table
 from pruner.settings.durations import format_duration
 from pruner.sweep.run import Outcome
 from pruner.tree.model import Tree
@@ -59,22 +62,44 @@ class Report:
         removed = tuple(done.removed)
         return Report(root, True, tree, removed, plan, outcome.seconds, done.phases, facts, outcome.notes)
 
+    def of_repositories(self, globs: Iterable[str]) -> Report:
+        """The part of the report that is about repositories which match one of the globs."""
+        wanted = tuple(globs)
+
+        def matches(name: str) -> bool:
+            return any(fnmatch.fnmatchcase(name, glob) for glob in wanted)
+
+        tree = replace(
+            self.tree, repositories={n: each for n, each in self.tree.repositories.items() if matches(n)}
+        )
+        plan = replace(
+            self.plan,
+            skipped={name: reason for name, reason in self.plan.skipped.items() if matches(name)},
+            dangling=tuple(tag for tag in self.plan.dangling if matches(tag.rpartition(":")[0])),
+        )
+        removals = tuple(removal for removal in self.removals if matches(removal.repository))
+        return replace(self, tree=tree, plan=plan, removals=removals)
+
     def to_json(self) -> dict[str, Any]:
         """The report as JSON data; bytes and seconds are numbers, paths absolute."""
+        return {"removals": [self._json(removal) for removal in self.removals], "summary": self.summary()}
+
+    def json_pieces(self) -> Iterator[str]:
+        """The text of `to_json`, a removal at a time: a large plan is never held twice."""
+        yield '{"removals": ['
+        for number, removal in enumerate(self.removals):
+            yield (", " if number else "") + json.dumps(self._json(removal))
+        yield f'], "summary": {json.dumps(self.summary())}}}'
+
+    def _json(self, removal: Removal) -> dict[str, Any]:
         return {
-            "removals": [
-                {
-                    "kind": removal.kind,
-                    "repository": removal.repository,
-                    "digest": removal.digest,
-                    "path": f"{self.root}/{removal.path}",
-                    "bytes": removal.bytes,
-                    "reason": removal.reason,
-                    **({"tag": removal.tag} if removal.tag else {}),
-                }
-                for removal in self.removals
-            ],
-            "summary": self.summary(),
+            "kind": removal.kind,
+            "repository": removal.repository,
+            "digest": removal.digest,
+            "path": f"{self.root}/{removal.path}",
+            "bytes": removal.bytes,
+            "reason": removal.reason,
+            **({"tag": removal.tag} if removal.tag else {}),
         }
 
     def summary(self) -> dict[str, Any]:
@@ -113,32 +138,52 @@ class Report:
             things = ", ".join(_plural(counts[kind], *_NOUNS[kind]) for kind in order)
             said = f"{verb} {things}, {format_bytes(sum(removal.bytes for removal in self.removals))}"
         if self.plan.skipped:
-            names = ", ".join(sorted(self.plan.skipped)[:5]) + ("…" if len(self.plan.skipped) > 5 else "")
+            names = one_line(", ".join(sorted(self.plan.skipped)[:5])) + (
+                "…" if len(self.plan.skipped) > 5 else ""
+            )
             said += f"; {_plural(len(self.plan.skipped), 'repository', 'repositories')} skipped: {names}"
         return said
 
     def text(self) -> str:
-        """The report as lines for a terminal."""
-        lines = [self.sentence()[0].upper() + self.sentence()[1:] + "."]
-        for kind, numbers in self._by_kind().items():
-            lines.append(f"  {_plural(numbers['count'], *_NOUNS[kind])}: {format_bytes(numbers['bytes'])}")
-        repositories = sorted(self._by_repository().items(), key=lambda item: -item[1]["bytes"])
-        if repositories:
-            lines.append("By repository (bytes that several shared are in none):")
-            lines.extend(
-                f"  {name}: {_plural(each['count'], 'removal', 'removals')}, {format_bytes(each['bytes'])}"
-                for name, each in repositories
-            )
+        """The report for a person: totals, then a table by repository, then what stays and why."""
+        lines = self._totals()
+        by_repository = sorted(self._by_repository().items(), key=lambda item: (-item[1]["bytes"], item[0]))
+        if by_repository:
+            rows = [(name, str(each["count"]), format_bytes(each["bytes"])) for name, each in by_repository]
+            rest = len(self.removals) - sum(each["count"] for _, each in by_repository)
+            if rest:
+                freed = sum(each.bytes for each in self.removals if not each.repository)
+                rows.append(("(shared, or of none)", str(rest), format_bytes(freed)))
+            lines.extend(("", *table([("REPOSITORY", "REMOVALS", "BYTES"), *rows], right={1, 2}), ""))
         if self.plan.kept:
             lines.append("Kept for safety:")
             lines.extend(f"  {count}, {reason}" for reason, count in sorted(self.plan.kept.items()))
-        lines.extend(f"Skipped {name}: {reason}" for name, reason in sorted(self.plan.skipped.items()))
-        lines.extend(f"Dangling tag: {tag}" for tag in self.plan.dangling)
-        lines.extend(f"Note: {note}" for note in self.notes)
+        lines.extend(
+            one_line(f"Skipped {name}: {reason}") for name, reason in sorted(self.plan.skipped.items())
+        )
+        lines.extend(one_line(f"Dangling tag: {tag}") for tag in self.plan.dangling)
+        return "\n".join([*lines, *self._end()])
+
+    def summary_text(self) -> str:
+        """Only the totals, for a person."""
+        lines = self._totals()
+        if self.plan.kept:
+            lines.append(f"  kept for safety: {sum(self.plan.kept.values())}")
+        return "\n".join([*lines, *self._end()])
+
+    def _totals(self) -> list[str]:
+        rows = [
+            (f"  {_plural(numbers['count'], *_NOUNS[kind])}", format_bytes(numbers["bytes"]))
+            for kind, numbers in self._by_kind().items()
+        ]
+        return [self.sentence()[0].upper() + self.sentence()[1:] + ".", *table(rows, right={1})]
+
+    def _end(self) -> list[str]:
+        lines = [one_line(f"Note: {note}") for note in self.notes]
         if self.phases:
             times = ", ".join(f"{name} {format_duration(taken)}" for name, taken in self.phases.items())
             lines.append(f"Time: {format_duration(self.seconds)} ({times})")
-        return "\n".join(lines)
+        return lines
 
     def _count(self, kind: str) -> int:
         return sum(removal.kind == kind for removal in self.removals)
