@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from pruner.delays import TOLERANCE
@@ -37,6 +38,8 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._stop = threading.Event()
+        self.waiting: Callable[[float], None] | None = None
+        """Hears in a long sleep, second by second, how many seconds are left."""
 
     def now(self) -> float:
         """The wall clock, since the epoch."""
@@ -48,7 +51,12 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         """Wait; raises Stopped when the process is asked to end meanwhile."""
-        if self._stop.wait(max(0.0, seconds)):
+        end = self.monotonic() + seconds
+        while self.waiting is not None and (left := end - self.monotonic()) > 1:
+            self.waiting(left)
+            if self._stop.wait(1):
+                raise Stopped("asked to end")
+        if self._stop.wait(max(0.0, end - self.monotonic())):
             raise Stopped("asked to end")
 
     def stop(self) -> None:

@@ -78,3 +78,8 @@ GLANCE_TIMEOUT = 3.0
 
 STATUS_RETRY = 300.0
 """Until the cluster is told again how the registry is, when it would not hear of it."""
+
+# -- what people see
+
+PROGRESS_LINE = 60.0
+"""Between two log lines about the same long phase: often enough to see that it lives, and no flood."""

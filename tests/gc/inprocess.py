@@ -110,7 +110,11 @@ class Pruner:
     def verify(self, *, digests: bool = True) -> Verification:
         tree = scan(self.files, self.clock)
         return verify(
-            tree, self.files, Library(self.files), digests=digests, progress=lambda _phase, _count: None
+            tree,
+            self.files,
+            Library(self.files),
+            digests=digests,
+            progress=lambda _phase, _count, _total=0: None,
         )
 
     def snapshot(self) -> dict[str, Entry]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import json
 import re
@@ -307,6 +308,38 @@ def test_usage_explain_and_verify_speak_json(pruner: Pruner, prune: Prune) -> No
     broken = prune("verify", "--digests", "--output", "json")
     assert (broken.code, broken.json["ok"]) == (PROBLEMS, False)
     assert broken.json["problems"][0]["kind"] == "digest-mismatch"
+
+
+def test_usage_says_what_is_shared_and_how_it_grew(pruner: Pruner, prune: Prune) -> None:
+    for name in ("one", "two"):
+        pruner.tree.push(f"team/{name}", image([layer("base"), layer(name)], name), "v1")
+    age(pruner.data, 86400)
+    prune("run", *AT_ONCE)
+    pruner.tree.push("app", image([layer("base"), layer("more", 5000)], "more"), "more")
+    used = prune("usage", "--output", "json").json
+    (then,) = used["growth"]
+    assert used["bytes"] - then["bytes"] > 5000 and abs(then["at"] - time.time()) < 60
+    assert used["shared"][0]["digest"] == digest_of(layer("base"))
+    assert used["shared"][0]["repositories"] == 3
+    assert used["largest"][0]["tag"] == "more" and used["oldest"][0]["tag"] != "more"
+    text = prune("usage").out
+    assert f"{digest_of(layer('base'))}  " in text and "GROWTH SINCE THE RUN OF" in text
+    rows = list(csv.DictReader(prune("usage", "--output", "csv").out.splitlines()))
+    assert [row["repository"] for row in rows] == ["app", "team/one", "team/two"]
+    assert [int(row["shared_bytes"]) for row in rows] == [
+        each["shared_bytes"] for each in used["repositories"]
+    ]
+
+
+def test_an_empty_registry_has_a_usage(pruner: Pruner, prune: Prune) -> None:
+    pruner.data.rename(pruner.folder / "elsewhere")
+    pruner.data.mkdir()
+    used = prune("usage", "--output", "json")
+    assert used.code == 0
+    assert (used.json["repositories"], used.json["blobs"], used.json["bytes"]) == ([], 0, 0)
+    assert prune("usage").out.splitlines()[-1].startswith("0 blobs, 0 B; ")
+    assert prune("usage", "--output", "csv").out.count("\n") == 1, "a header"
+    assert list(pruner.data.iterdir()) == []
 
 
 def test_the_trash_is_listed_restored_and_purged(pruner: Pruner, prune: Prune) -> None:

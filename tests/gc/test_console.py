@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
+import re
 import struct
 import subprocess
 import termios
@@ -12,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from pruner.cli.console import Lines, log, set_up_log
 from tests.gc.images import image, layer
 from tests.gc.inprocess import Pruner
 from tests.gc.prunerprocess import AT_ONCE, PrunerProcess
@@ -66,3 +69,48 @@ def test_log_lines_elsewhere(process: PrunerProcess) -> None:
     _, errors = run.communicate(timeout=30)
     assert 'level=info msg=phase phase="list repositories"' in errors
     assert "\r" not in errors
+
+
+def test_a_long_phase_says_now_and_then_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    handlers = list(log.handlers)
+    set_up_log("json")
+    now = [100.0]
+    lines = Lines(lambda: now[0])
+    try:
+        for second in range(150):
+            now[0] += 1
+            lines("hash blobs", second * 1000, 300_000)
+        lines("wait the grace", 0)
+        for left in range(150, 0, -1):
+            now[0] += 1
+            lines.waiting(left)
+    finally:
+        log.handlers[:] = handlers
+    said = [json.loads(each) for each in capsys.readouterr().err.splitlines()]
+    assert [(each["msg"], each["phase"]) for each in said] == [
+        ("phase", "hash blobs"),
+        ("progress", "hash blobs"),
+        ("progress", "hash blobs"),
+        ("phase", "wait the grace"),
+        ("progress", "wait the grace"),
+        ("progress", "wait the grace"),
+    ]
+    assert (said[1]["count"], said[1]["total"], said[1]["per_second"]) == (60_000, 300_000, 1000)
+    assert (said[1]["left"], said[4]["left"]) == ("4m", "1m 31s")
+
+
+def test_a_terminal_sees_what_remains(process: PrunerProcess) -> None:
+    code, _, shown = on_a_terminal(process, "verify", "--digests")
+    assert code == 0
+    assert re.search(r"\rhash blobs: +\d+%\|.*<", shown), "how much, how long, and how much longer"
+
+
+def test_a_terminal_counts_a_wait_down(tmp_path: Path) -> None:
+    pruner = Pruner(tmp_path)
+    pruner.tree.push("app", image([layer("kept")], "kept"), "kept")
+    pruner.tree.push("app", image([layer("gone")], "gone"))
+    age(pruner.data, 86400)
+    code, output, shown = on_a_terminal(PrunerProcess(pruner.config), "run", *AT_ONCE, "--grace", "4")
+    assert code == 0 and output.startswith("Removed")
+    assert re.search(r"wait the grace, 4\.0s: .*[34]\.\ds left", shown)
+    assert re.search(r"wait the grace, 4\.0s: .*[12]\.\ds left", shown)

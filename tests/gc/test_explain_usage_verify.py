@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from pruner.inspect.explain import Explanation, explain
 from pruner.inspect.usage import Usage, usage
+from pruner.inspect.verify import ADVICE, Problem
 from pruner.settings.policies import parse_policies
 from pruner.sweep import trash
 from tests.gc.images import artifact, digest_of, image, index, layer
@@ -227,7 +230,14 @@ def test_only_hashing_finds_bytes_that_changed(pruner: Pruner) -> None:
     assert pruner.verify(digests=False).problems == ()
     (problem,) = pruner.verify().problems
     assert (problem.kind, problem.digest) == ("digest-mismatch", digest_of(BASE))
-    assert "1 problems" in pruner.verify().text()
+    text = pruner.verify().text()
+    assert "1 problem in" in text and f"digest-mismatch: {ADVICE['digest-mismatch']}" in text
+    assert problem.advice == pruner.verify().to_json()["problems"][0]["advice"]
+
+
+def test_every_kind_of_problem_has_advice() -> None:
+    source = Path(str(inspect.getsourcefile(Problem))).read_text()
+    assert set(re.findall(r"Problem\(\s*\"([\w-]+)\"", source)) == set(ADVICE)
 
 
 def test_it_verifies_after_a_run_as_before(pruner: Pruner) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -53,6 +53,18 @@ class Call:
         """Whether `serve` started this process."""
         return SERVED in self.environ
 
+    def progress(self) -> Callable[..., None]:
+        """Shows how far the work is, and hears where it is long that the process was asked to end."""
+        clock, shown = self.clock, progress()
+        clock.waiting = shown.waiting
+
+        def heard(phase: str, count: int, total: int = 0) -> None:
+            if count:
+                clock.sleep(0)
+            shown(phase, count, total)
+
+        return heard
+
     def place(self) -> pruning.Place:
         """Everything that a command works with. Raises ConfigError."""
         arguments, environ, clock = self.arguments, self.environ, self.clock
@@ -73,13 +85,6 @@ class Call:
 
             return running_images(KubernetesApi.of_pod(environ, clock))
 
-        shown = progress()
-
-        def heard(phase: str, count: int) -> None:
-            if count:
-                clock.sleep(0)  # what is long and never sleeps hears here that it was asked to end
-            shown(phase, count)
-
         # Closing a window must not be cut short by the SIGTERM that ends the run: a clock that nobody stops.
         window = pruning.Window(config.path, environ, RunningRegistry(SystemClock(), ca=ca_file(environ)))
         return pruning.Place(
@@ -91,7 +96,7 @@ class Call:
             RunningRegistry(clock, ca=ca_file(environ)),
             window,
             ask_cluster if settings.protect_running else None,
-            heard,
+            self.progress(),
         )
 
     def show(self, result: Result) -> None:

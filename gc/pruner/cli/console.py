@@ -6,10 +6,12 @@ import json
 import logging
 import sys
 import time
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import Any, Protocol, TextIO
 
 from pruner.cli import output
-from pruner.tree.scan import Progress
+from pruner.delays import PROGRESS_LINE
+from pruner.settings.durations import format_duration
 
 log = logging.getLogger("pruner")
 
@@ -65,11 +67,23 @@ def set_up_log(form: str) -> None:
     log.propagate = False
 
 
+class Progress(Protocol):
+    """What shows how far long work is."""
+
+    def __call__(self, phase: str, count: int, total: int = 0, /) -> None:
+        """Show that `phase` has seen `count` things so far, of `total` where that is known (0: it is not)."""
+        ...
+
+    def waiting(self, left: float) -> None:
+        """Show that the phase sleeps, and for how many seconds more."""
+        ...
+
+
 def progress() -> Progress:
-    """Bars on a terminal; elsewhere one log line a phase."""
+    """Bars on a terminal; elsewhere a log line a phase, and one now and then in a phase that takes long."""
     if output.is_terminal(sys.stderr):
         return _Bars()
-    return _Lines()
+    return Lines(time.monotonic)
 
 
 class _Bars:
@@ -80,23 +94,51 @@ class _Bars:
         self._phase = ""
         self._bar: tqdm[Any] | None = None
 
-    def __call__(self, phase: str, count: int) -> None:
-        """Show that `phase` has seen `count` things so far."""
+    def __call__(self, phase: str, count: int, total: int = 0, /) -> None:
+        """Show count and rate, and with a total what remains."""
         if phase != self._phase or self._bar is None:
             if self._bar is not None:
                 self._bar.close()
             self._phase = phase
-            self._bar = self._make(desc=phase, unit="", file=sys.stderr, leave=False)
+            known = total or None
+            self._bar = self._make(
+                desc=phase, total=known, unit="", unit_scale=bool(known), file=sys.stderr, leave=False
+            )
         self._bar.update(count - self._bar.n)
 
+    def waiting(self, left: float) -> None:
+        """Count down."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"{format_duration(left)} left")
 
-class _Lines:
-    def __init__(self) -> None:
+
+class Lines:
+    """Log lines: the first word of each phase, and further ones every `PROGRESS_LINE` seconds."""
+
+    def __init__(self, steady: Callable[[], float]) -> None:
+        """`steady` is a clock that never jumps, in seconds."""
+        self._steady = steady
         self._phase = ""
+        self._began = self._next = 0.0
 
-    def __call__(self, phase: str, count: int) -> None:
-        """Say once that `phase` began."""
-        del count
+    def __call__(self, phase: str, count: int, total: int = 0, /) -> None:
+        """Say that `phase` began, and now and then how far it is."""
+        now = self._steady()
         if phase != self._phase:
             self._phase = phase
+            self._began, self._next = now, now + PROGRESS_LINE
             say("phase", phase=phase)
+        elif now >= self._next:
+            self._next = now + PROGRESS_LINE
+            rate = count / (now - self._began)
+            known: dict[str, Any] = {}
+            if total and rate:
+                known = {"total": total, "left": format_duration((total - count) / rate)}
+            say("progress", phase=phase, count=count, per_second=round(rate), **known)
+
+    def waiting(self, left: float) -> None:
+        """Say now and then how long the phase still sleeps."""
+        now = self._steady()
+        if now >= self._next:
+            self._next = now + PROGRESS_LINE
+            say("progress", phase=self._phase, left=format_duration(left))

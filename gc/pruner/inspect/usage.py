@@ -11,6 +11,7 @@ from typing import Any
 
 from pruner.decide.look import Look
 from pruner.inspect.report import format_bytes
+from pruner.inspect.tables import table
 from pruner.settings.durations import format_moment
 from pruner.storage import Storage
 from pruner.tree import layout
@@ -130,13 +131,13 @@ class Usage:
                     f"{largest[0]} ({format_bytes(largest[1])})" if largest else "-",
                 )
             )
-        lines = _table(rows)
+        lines = table(rows, right=set(range(1, 6)))
         if self.shared:
             head = ("SHARED BLOB", "SIZE", "REPOSITORIES", "SAVED")
-            lines += ["", *_table([head, *map(_shared_row, self.shared[:_LARGEST])])]
+            lines += ["", *table([head, *map(_shared_row, self.shared[:_LARGEST])])]
         if self.oldest:
             head = ("OLDEST TAG", "SIZE", "LAST PUSHED")
-            lines += ["", *_table([head, *map(_tag_row, self.oldest[:_LARGEST])]), ""]
+            lines += ["", *table([head, *map(_tag_row, self.oldest[:_LARGEST])]), ""]
         lines.append(
             f"{self.blobs} blobs, {format_bytes(self.bytes)}; "
             f"sharing saves {format_bytes(self.saved_bytes)}; "
@@ -144,13 +145,6 @@ class Usage:
             f"in the trash {format_bytes(self.trash_bytes)}"
         )
         return "\n".join(lines)
-
-
-def _table(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
 
 
 def _shared_row(blob: SharedBlob) -> tuple[str, ...]:

@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from pruner.storage import Storage
 from pruner.tree import layout
 from pruner.tree.library import Library
 from pruner.tree.manifests import Damaged, Manifest
 from pruner.tree.model import Repository, Tree
-from pruner.tree.scan import Progress
 
 _CHUNK = 1024 * 1024
+
+
+_BACK = (
+    "see whether `prune trash list` has it (then `prune trash restore DIGEST`), or take it from a backup; "
+    "otherwise push the image again"
+)
+_UNREAD = (
+    "move that file away, restart a registry that caches descriptors in memory, and push the image again: a "
+    "registry does not write over data that is there"
+)
+ADVICE = {
+    "damage": "the repository is kept whole until this is mended: remove what is not the registry's from the "
+    "path, or push or delete the tag",
+    "bad-link": "push the image again, which writes the link anew, or delete the manifest by its digest",
+    "missing-blob": f"pulls of the image fail: {_BACK}, or delete it",
+    "missing-link": "pulls from this repository may fail: push the image to it again, which links the layer",
+    "missing-manifest": f"pulls of it fail: {_BACK}, or delete it",
+    "damaged-manifest": f"the repository is kept whole until this is mended: {_UNREAD}; or delete the tag",
+    "digest-mismatch": f"clients refuse it: {_UNREAD}; and check the disk",
+    "dangling-tag": "push it again, delete it, or let a run remove it: gcDanglingTags: remove",
+}
+"""What a person does about each kind of problem."""
+
+
+class Progress(Protocol):
+    """Hears how far a phase is, of how many where that is known."""
+
+    def __call__(self, phase: str, count: int, total: int = 0, /) -> None:
+        """Note the count."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +55,11 @@ class Problem:
     repository: str
     digest: str
     detail: str
+
+    @property
+    def advice(self) -> str:
+        """What a person does about it."""
+        return ADVICE[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +75,19 @@ class Verification:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data."""
-        return {**asdict(self), "ok": not self.problems}
+        problems = [{**asdict(problem), "advice": problem.advice} for problem in self.problems]
+        return {**asdict(self), "problems": problems, "ok": not self.problems}
 
     def text(self) -> str:
         """As lines for a terminal."""
         lines = [
             f"{problem.kind}: {problem.repository or 'blobs'} {problem.detail}" for problem in self.problems
         ]
-        found = f"{len(self.problems)} problems" if self.problems else "no problem"
+        kinds = dict.fromkeys(problem.kind for problem in self.problems)
+        if kinds:
+            lines.extend(("", "What to do:", *(f"  {kind}: {ADVICE[kind]}" for kind in kinds), ""))
+        count = len(self.problems)
+        found = f"{count} {'problem' if count == 1 else 'problems'}" if count else "no problem"
         lines.append(
             f"{found} in {self.repositories} repositories, {self.manifests} manifests, {self.blobs} blobs"
         )
@@ -78,9 +118,10 @@ def verify(
                 )
     hashed = 0
     if digests:
-        for count, digest in enumerate(sorted(tree.blobs)):
-            progress("hash blobs", count)
-            size, actual = _hash(storage, digest)
+        sizes = _sizes(storage, tree)
+        total = sum(sizes.values())
+        for digest in sorted(sizes):
+            size, actual = _hash(storage, digest, _of(progress, hashed, total))
             hashed += size
             if actual is not None and actual != digest:
                 problems.append(
@@ -131,7 +172,20 @@ def _revision(tree: Tree, repository: Repository, digest: str, library: Library)
     return problems, sparse
 
 
-def _hash(storage: Storage, digest: str) -> tuple[int, str | None]:
+def _of(progress: Progress, before: int, total: int) -> Callable[[int], None]:
+    """Hears bytes of one blob, and tells of bytes of all."""
+    return lambda done: progress("hash blobs", before + done, total)
+
+
+def _sizes(storage: Storage, tree: Tree) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for digest in tree.blobs:
+        with suppress(FileNotFoundError):
+            sizes[digest] = storage.stat(layout.blob_data(digest)).size
+    return sizes
+
+
+def _hash(storage: Storage, digest: str, progress: Callable[[int], None]) -> tuple[int, str | None]:
     """Size and true digest of a blob's data; None when it is gone meanwhile."""
     algorithm = digest.partition(":")[0]
     hasher = hashlib.new(algorithm)
@@ -140,6 +194,7 @@ def _hash(storage: Storage, digest: str) -> tuple[int, str | None]:
         for chunk in storage.chunks(layout.blob_data(digest), _CHUNK):
             hasher.update(chunk)
             size += len(chunk)
+            progress(size)
     except FileNotFoundError:
         return size, None
     return size, f"{algorithm}:{hasher.hexdigest()}"

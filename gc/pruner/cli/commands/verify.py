@@ -33,14 +33,15 @@ def run(call: Call) -> int:
     """Check the tree; 13 when something is wrong."""
     place = call.place()
     check_storage(place.storage, place.given, place.config, place.settings)
-    tree = scan(place.storage, call.clock, place.progress)
+    progress = call.progress()
+    tree = scan(place.storage, call.clock, progress)
     with read_errors(place.storage):
         result = verify(
             tree,
             place.storage,
             Library(place.storage),
             digests=call.arguments.digests,
-            progress=place.progress,
+            progress=progress,
         )
     call.show(result)
     return PROBLEMS if result.problems else 0
