@@ -33,6 +33,9 @@ TESTS = {
     "buildah": "buildah",
     "docker-registry": "docker-registry",
     "redis-server": "redis-server",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "chromium": "chromium",
 }
 
 POLICY = Path("/usr/sbin/policy-rc.d")

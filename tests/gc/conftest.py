@@ -13,6 +13,13 @@ from tests.gc.fakeapi import FakeApi
 from tests.gc.processdoubles import FakeClock, self_signed
 from tests.gc.realregistry import VERSIONS, Cache, RealRegistry, Redis, Version
 
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--keep-screenshots", action="store_true", help="make the pictures of the documentation anew"
+    )
+
+
 StartRegistry = Callable[..., RealRegistry]
 
 

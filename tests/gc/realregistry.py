@@ -108,6 +108,7 @@ class RealRegistry:
     redis_port: int | None = None
     delete: bool = True
     supervised: bool = False
+    debug_port: int | None = None
     port: int = field(default_factory=free_port)
     starts: int = 0
     _process: subprocess.Popen[bytes] | None = None
@@ -239,6 +240,9 @@ class RealRegistry:
             "storage": storage,
             "http": {"addr": self.address, "secret": "a secret of the tests", "draintimeout": "5s"},
         }
+        if self.debug_port is not None:
+            debug = {"addr": f"127.0.0.1:{self.debug_port}", "prometheus": {"enabled": True}}
+            settings["http"]["debug"] = debug
         if self.cache == "redis":
             assert self.redis_port, "cache redis needs the port of a redis"
             where = f"127.0.0.1:{self.redis_port}"

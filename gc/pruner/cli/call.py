@@ -14,6 +14,7 @@ from pruner.cli.commands import Command
 from pruner.cli.console import progress
 from pruner.clock import SystemClock
 from pruner.errors import ConfigError
+from pruner.observe.pulse import teller
 from pruner.registry import config as registry_config
 from pruner.registry.process import RunningRegistry, ca_file
 from pruner.settings.table import TABLE, read_settings
@@ -55,13 +56,14 @@ class Call:
 
     def progress(self) -> Callable[..., None]:
         """Shows how far the work is, and hears where it is long that the process was asked to end."""
-        clock, shown = self.clock, progress()
+        clock, shown, tell = self.clock, progress(), teller(self.environ)
         clock.waiting = shown.waiting
 
         def heard(phase: str, count: int, total: int = 0) -> None:
             if count:
                 clock.sleep(0)
             shown(phase, count, total)
+            tell(phase, count)
 
         return heard
 

@@ -40,7 +40,7 @@ def table(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Cell]], em
         for cells in lines
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
+        f'<div class="scroll" tabindex="0" role="group" aria-label="{escape(caption)}"><table>'
         f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
@@ -117,4 +117,4 @@ def growth(runs: Sequence[Run]) -> str:
 
 def command(words: str) -> str:
     """A command that can be copied."""
-    return f'<pre tabindex="0" role="region" aria-label="Command"><code>{escape(words)}</code></pre>'
+    return f'<pre tabindex="0" role="group" aria-label="Command"><code>{escape(words)}</code></pre>'

@@ -104,7 +104,7 @@ def _tags(title: str, tags: Sequence[TagUsage]) -> str:
         for tag in tags[:_MOST]
     ]
     heads = ("Tag", "Size|number", "Last pushed")
-    return f"<div><h3>{title}</h3>{table('With everything that the tag needs', heads, rows, '')}</div>"
+    return f"<div><h3>{title}</h3>{table(f'{title}, each with everything it needs', heads, rows, '')}</div>"
 
 
 def going(shown: Shown) -> str:

@@ -7,6 +7,7 @@ is told once, and pruning goes on.
 from __future__ import annotations
 
 import logging
+import re
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -159,8 +160,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _host(header: str) -> str:
-    """The name in a Host header, without the port."""
-    name = header.strip().lower()
-    if name.startswith("["):
-        return name.partition("]")[0] + "]"
-    return name.partition(":")[0]
+    """The name in a Host header without the port; empty when it is not one."""
+    found = re.fullmatch(r"(\[[0-9a-f:]+\]|[^:\[\]]+)(:[0-9]+)?", header.strip().lower())
+    return found[1] if found else ""
