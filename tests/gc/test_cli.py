@@ -331,6 +331,20 @@ def test_usage_says_what_is_shared_and_how_it_grew(pruner: Pruner, prune: Prune)
     ]
 
 
+def test_history_shows_what_runs_came_to(pruner: Pruner, prune: Prune) -> None:
+    assert prune("history").out == "No run has been written down yet.\n"
+    prune("run", *AT_ONCE)
+    write(pruner.data / "scheduler-state.json", b"{}")
+    refused = prune("run", *AT_ONCE)
+    (pruner.data / "scheduler-state.json").unlink()
+    done, fuse = prune("history", "--output", "json").json["runs"]
+    assert (done["ended"], done["exit_code"], done["removed"]["blob"]["count"]) == ("done", 0, 3)
+    assert (fuse["ended"], fuse["exit_code"]) == ("refused", refused.code)
+    assert "pull-through cache" in fuse["message"]
+    rows = prune("history").out.splitlines()
+    assert rows[0].split()[:3] == ["BEGAN", "TOOK", "RESULT"] and " done " in rows[1]
+
+
 def test_an_empty_registry_has_a_usage(pruner: Pruner, prune: Prune) -> None:
     pruner.data.rename(pruner.folder / "elsewhere")
     pruner.data.mkdir()

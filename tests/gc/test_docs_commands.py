@@ -23,7 +23,7 @@ from tests.gc.treebuilder import age, write
 PAGE = (ROOT / "docs/commands.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 SHARED = {"--config", "--output", "--help"}
-BY_NAME = {"by_kind", "by_repository", "kept", "skipped", "phases"}
+BY_NAME = {"by_kind", "by_repository", "kept", "skipped", "phases", "removed"}
 """Keys of JSON objects whose own keys are names of things: the page writes them as an asterisk."""
 
 
@@ -106,6 +106,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
         "JSON": [process.report("explain", "latest", expected=(2,))],
     }
     seen["trash"].append(process.report("trash", "restore", digest_of(layer("gone"))))
+    seen["history"] = [process.report("history")]
     seen["usage"].append(process.report("usage"))
     age(pruner.data, 86400)
     seen["run"].append(process.report("run", *at_once))
@@ -113,7 +114,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     return {name: {key for value in values for key in keys_of(value)} for name, values in seen.items()}
 
 
-@pytest.mark.parametrize("name", ["plan", "usage", "explain", "run", "trash", "verify", "JSON"])
+@pytest.mark.parametrize("name", ["plan", "usage", "explain", "history", "run", "trash", "verify", "JSON"])
 def test_the_keys_of_json(results: dict[str, set[str]], name: str) -> None:
     section = SECTIONS[name if name == "JSON" else f"prune {name}"]
     documented = {each for each in first_column(section) if not each.startswith("-")}

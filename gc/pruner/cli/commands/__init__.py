@@ -21,6 +21,7 @@ COMMANDS = {
     "explain": "say who refers to a digest and what becomes of it",
     "usage": "show tags, manifests and bytes of every repository",
     "verify": "check that everything that is linked is there; change nothing",
+    "history": "show what the last runs came to",
     "trash": "list, restore, purge or expire what was removed",
     "claim": "make the tree this registry's, or refuse it because it is another's or not the one it was",
     "init-config": "copy the registry's configuration to where it can be rewritten",
