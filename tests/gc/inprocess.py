@@ -16,6 +16,7 @@ from pruner.registry.process import RunningRegistry
 from pruner.settings.table import Settings
 from pruner.storage import Storage
 from pruner.sweep import run as pruning
+from pruner.sweep.place import Place, Window
 from pruner.tree.library import Library
 from pruner.tree.scan import scan
 from tests.gc.storagedoubles import ClockedFileSystem, FakeClock, Interposed
@@ -64,17 +65,17 @@ class Pruner:
             "http": {"addr": ":5000"},
         }
 
-    def place(self, storage: Storage | None = None) -> pruning.Place:
+    def place(self, storage: Storage | None = None) -> Place:
         config = registry_config.load(str(self.config), {})
         registry = RunningRegistry(self.clock, proc=str(self.folder / "proc"))
-        return pruning.Place(
+        return Place(
             storage or self.storage,
             config.root,
             config,
             self.settings,
             self.clock,
             registry,
-            pruning.Window(config.path, {}, registry),
+            Window(config.path, {}, registry),
             self.ask,
             lambda _phase, _count: None,
         )

@@ -51,7 +51,7 @@ class MemoryStorage:
         self.top = Folder(clock.now())
         self.between: Callable[[str, str], None] = _nothing
         self.destroyed: Callable[[str, File], None] = lambda _path, _file: None
-        self._locked_by = ""
+        self._owners: dict[str, str] = {}
 
     # -- system calls
 
@@ -266,14 +266,14 @@ class MemoryStorage:
     @contextmanager
     def _lock(self, path: str, owner: str) -> Generator[None]:
         self.open(path)
-        if self._locked_by:
-            raise Busy(f"locked by {self._locked_by}")
-        self._locked_by = owner
+        if path in self._owners:
+            raise Busy(f"locked by {self._owners[path]}")
+        self._owners[path] = owner
         try:
             self.touch(path)
             yield
         finally:
-            self._locked_by = ""  # the kernel does so when its holder dies, too
+            del self._owners[path]  # the kernel does so when its holder dies, too
 
 
 def _copy(folder: Folder, files: dict[int, File]) -> Folder:

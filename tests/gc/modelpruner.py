@@ -15,6 +15,7 @@ from pruner.registry.process import RegistryProcess, RunningRegistry
 from pruner.settings.table import Settings
 from pruner.storage import Storage
 from pruner.sweep import run as pruning
+from pruner.sweep.place import Place, Window
 from pruner.tree.scan import Progress
 from tests.gc.fakeclock import SteppedClock
 from tests.gc.modelregistry import Cache, ModelRegistry
@@ -65,17 +66,17 @@ class ModelPruner:
     settings: Settings
     cut: Callable[[], None] = lambda: None
 
-    def place(self, storage: Storage | None = None, progress: Progress = QUIET) -> pruning.Place:
+    def place(self, storage: Storage | None = None, progress: Progress = QUIET) -> Place:
         config = _configuration(self.registry.cache.kind)
         process = ModelProcess(self.clock, self.registry, self.cut)
-        return pruning.Place(
+        return Place(
             storage or self.storage,
             "/memory",
             config,
             self.settings,
             self.clock,
             process,
-            pruning.Window("/nowhere/model.yml", {}, process),
+            Window("/nowhere/model.yml", {}, process),
             None,
             progress,
         )

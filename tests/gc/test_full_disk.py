@@ -81,7 +81,7 @@ def reserved(pruner: Pruner) -> int:
 
 def reserve(pruner: Pruner) -> None:
     """What the pruner does when its container starts."""
-    with state.locked(pruner.files):
+    with state.locked(pruner.files, pruner.clock):
         assert state.reserve(pruner.files)
 
 

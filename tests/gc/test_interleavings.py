@@ -81,7 +81,7 @@ class Scene:
 
         self.storage.between = before
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pruner.sweep.run.forget_redis", forget(self.registry))
+            patch.setattr("pruner.sweep.flush.forget_redis", forget(self.registry))
             try:
                 return self.pruner.run(Interposed(self.storage, before))
             finally:
@@ -98,7 +98,7 @@ class Scene:
 
         self.storage.between = before
         with pytest.raises(Killed), pytest.MonkeyPatch.context() as patch:
-            patch.setattr("pruner.sweep.run.forget_redis", forget(self.registry))
+            patch.setattr("pruner.sweep.flush.forget_redis", forget(self.registry))
             self.pruner.run(Interposed(self.storage, before))
         self.storage.between = lambda _operation, _path: None
 

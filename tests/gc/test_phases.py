@@ -11,6 +11,7 @@ from typing import Any, cast
 import pytest
 
 from pruner.errors import Refused
+from pruner.sweep import place
 from pruner.sweep import run as pruning
 from tests.gc.images import image, layer
 from tests.gc.inprocess import GRACE, ONLINE, Pruner
@@ -68,8 +69,7 @@ class Window:
 
 def run_readonly(pruner: Pruner, window: Window, **settings: Any) -> pruning.Outcome:
     pruner.settings = replace(pruner.settings, mode="readonly", **settings)
-    place = replace(pruner.place(), window=cast(pruning.Window, window))
-    return pruning.run(place)
+    return pruning.run(replace(pruner.place(), window=cast(place.Window, window)))
 
 
 def test_a_window_is_opened_once_for_a_run_with_work_and_needs_no_grace(pruner: Pruner) -> None:

@@ -231,7 +231,7 @@ class Pruning(RuleBasedStateMachine):
         report: Report | None = None
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("pruner.sweep.run.forget_redis", forget(world.registry))
+                patch.setattr("pruner.sweep.flush.forget_redis", forget(world.registry))
                 report = world.pruner.run(Interposed(world.storage, before), progress)
         except (Killed, PrunerError):
             event("a run met trouble")

@@ -9,6 +9,7 @@ import pytest
 from pruner.errors import PrunerError
 from pruner.inspect.report import Report
 from pruner.sweep import trash
+from pruner.sweep.restore import restore
 from tests.gc.images import Image, digest_of, image, index, layer
 from tests.gc.inprocess import GRACE, STATE, Pruner, kinds
 from tests.gc.treebuilder import write
@@ -72,9 +73,9 @@ def test_no_delay_destroys_at_once(pruner: Pruner) -> None:
 
 
 def test_restoring_a_manifest_restores_all_that_it_needs(pruner: Pruner) -> None:
-    blobs, links = trash.restore(pruner.files, [GONE.digest])
-    assert {blob.digest for blob in blobs} == own_blobs(GONE)
-    assert links == len(own_blobs(GONE))
+    back = restore(pruner.place(), [GONE.digest])
+    assert {blob.digest for blob in back.blobs} == own_blobs(GONE)
+    assert back.links == len(own_blobs(GONE))
     assert pruner.verify().problems == ()
     for each in GONE.family():
         assert pruner.tree.revision_path("app", each.digest).read_bytes() == each.digest.encode()
@@ -87,10 +88,10 @@ def test_restoring_a_manifest_restores_all_that_it_needs(pruner: Pruner) -> None
 
 
 def test_restoring_everything_and_one_layer(pruner: Pruner) -> None:
-    blobs, links = trash.restore(pruner.files, [LAYER])
-    assert ([blob.digest for blob in blobs], links) == ([LAYER], 1)
+    back = restore(pruner.place(), [LAYER])
+    assert ([blob.digest for blob in back.blobs], back.links) == ([LAYER], 1)
     assert in_trash(pruner) == own_blobs(GONE) - {LAYER}
-    trash.restore(pruner.files, None)
+    restore(pruner.place(), None)
     assert in_trash(pruner) == set()
     assert own_blobs(GONE) <= pruner.blobs()
     assert pruner.verify().problems == ()
@@ -99,14 +100,14 @@ def test_restoring_everything_and_one_layer(pruner: Pruner) -> None:
 def test_what_is_not_in_the_trash_cannot_be_restored(pruner: Pruner) -> None:
     before = pruner.snapshot()
     with pytest.raises(PrunerError, match="is not in the trash"):
-        trash.restore(pruner.files, [LAYER, digest_of(b"never here")])
+        restore(pruner.place(), [LAYER, digest_of(b"never here")])
     assert pruner.snapshot() == before, "all or nothing"
 
 
 def test_a_blob_uploaded_again_wins(pruner: Pruner) -> None:
     pruner.tree.push("elsewhere", image([layer("gone")], "again"), "v1")
     inode = pruner.tree.blob_path(LAYER).stat().st_ino
-    trash.restore(pruner.files, [LAYER])
+    restore(pruner.place(), [LAYER])
     assert pruner.tree.blob_path(LAYER).stat().st_ino == inode
     assert LAYER not in in_trash(pruner)
 

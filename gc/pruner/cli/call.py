@@ -19,7 +19,7 @@ from pruner.registry import config as registry_config
 from pruner.registry.process import RunningRegistry, ca_file
 from pruner.settings.table import TABLE, read_settings
 from pruner.storage.filesystem import FileSystem
-from pruner.sweep import run as pruning
+from pruner.sweep.place import Place, Window
 
 if TYPE_CHECKING:
     from pruner.decide.running import RunningImages
@@ -67,7 +67,7 @@ class Call:
 
         return heard
 
-    def place(self) -> pruning.Place:
+    def place(self) -> Place:
         """Everything that a command works with. Raises ConfigError."""
         arguments, environ, clock = self.arguments, self.environ, self.clock
         table = tuple(setting for setting in TABLE if setting.part in self.command.SETTINGS)
@@ -88,8 +88,8 @@ class Call:
             return running_images(KubernetesApi.of_pod(environ, clock))
 
         # Closing a window must not be cut short by the SIGTERM that ends the run: a clock that nobody stops.
-        window = pruning.Window(config.path, environ, RunningRegistry(SystemClock(), ca=ca_file(environ)))
-        return pruning.Place(
+        window = Window(config.path, environ, RunningRegistry(SystemClock(), ca=ca_file(environ)))
+        return Place(
             FileSystem(config.root),
             config.root,
             config,

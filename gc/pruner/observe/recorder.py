@@ -10,7 +10,8 @@ from pruner.errors import Busy, PrunerError
 from pruner.observe import measure, record
 from pruner.observe.record import Record
 from pruner.sweep import state
-from pruner.sweep.run import Outcome, Place
+from pruner.sweep.place import Place
+from pruner.sweep.run import Outcome
 from pruner.tree import layout
 
 _log = logging.getLogger("pruner")
@@ -43,7 +44,7 @@ def keep(place: Place, outcome: Outcome, began: float = 0.0) -> None:
 def _write(place: Place, more: Callable[[Record], Record]) -> None:
     try:
         place.storage.stat(layout.STATE)  # no folder is made where a mount may be missing
-        with state.locked(place.storage):
+        with state.locked(place.storage, place.clock):
             known = record.load(place.storage)
             record.save(place.storage, more(known))
     except FileNotFoundError:

@@ -8,15 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pruner.decide.plan import Plan, Removal
+from pruner.decide.plan import LEFTOVERS, Plan, Removal
 from pruner.storage import Storage
 from pruner.sweep import state
 from pruner.tree import layout
 from pruner.tree.model import Leftover
 
 
-def remove_leftover(storage: Storage, leftover: Leftover) -> bool:
-    """Remove what was left behind; False when somebody came back to it. Raises OSError."""
+def remove_leftovers(storage: Storage, plan: Plan) -> list[Removal]:
+    """Remove the leftovers that the plan names; the removals that were carried out. Raises OSError."""
+    return [
+        removal
+        for removal in plan.of(*LEFTOVERS)
+        if removal.leftover is not None and _remove_leftover(storage, removal.leftover)
+    ]
+
+
+def _remove_leftover(storage: Storage, leftover: Leftover) -> bool:
+    """Remove what was left behind; False when somebody came back to it."""
     for path in leftover.files:
         try:
             if storage.stat(path).mtime > leftover.mtime:

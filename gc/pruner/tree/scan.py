@@ -260,8 +260,7 @@ class _Scan:
             found.damage.append(f"{self._shown(path)} is a symbolic link")
 
     def _empty(self, path: str, found: _Contents) -> None:
-        mtime = self._mtime(path)
-        if mtime > 0:
+        if (mtime := self._mtime(path)) > 0:
             found.empty.append(Folder(path, mtime))
 
     def _mtime(self, path: str) -> float:

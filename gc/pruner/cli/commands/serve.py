@@ -16,8 +16,8 @@ from pruner.observe.service import Service
 from pruner.observe.surroundings import Watch
 from pruner.registry.process import ca_file
 from pruner.settings.table import TABLE, Part
-from pruner.sweep import run as pruning
 from pruner.sweep import state
+from pruner.sweep.place import Place
 
 SETTINGS: tuple[Part, ...] = ("serve", "run", "look", "trash", "storage", "observe")
 FORMS = ("text", "json")
@@ -110,7 +110,7 @@ def _environ(call: Call) -> dict[str, str]:
     return environ
 
 
-def _prepare(place: pruning.Place) -> None:
+def _prepare(place: Place) -> None:
     """Close a read-only window that an earlier pruner left open, and take the reserved space.
 
     Under the lock, where there is a tree to lock: a run that is still at work needs its window.
@@ -123,6 +123,7 @@ def _prepare(place: pruning.Place) -> None:
     if not has_tree:
         place.window.recover()
         return
-    with state.locked(place.storage), state.write_errors(place.storage):
+    with state.locked(place.storage, place.clock):
         place.window.recover()
-        state.reserve(place.storage)
+        with state.write_errors(place.storage, "no run has begun"):
+            state.reserve(place.storage)

@@ -1,0 +1,210 @@
+"""The phases of a run: each takes what the one before it gives, and says in `work.done` what it did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
+
+from pruner.decide.compare import missing_links, pushed_and_deleted
+from pruner.decide.look import Look
+from pruner.decide.plan import LINKS, Removal
+from pruner.decide.taken import Trashed, is_due
+from pruner.delays import SETTLE
+from pruner.errors import Busy
+from pruner.settings.durations import format_duration
+from pruner.sweep import current, journal, state, trash
+from pruner.sweep.journal import Held
+from pruner.sweep.work import Holding, Work
+
+STRETCH = 1000
+"""Links that are written to the journal at once: on a full disk a run holds as many as there is room for."""
+
+
+# -- until it is decided
+
+
+def hold(work: Work) -> Holding:
+    """Take away the links of the plan; on a full disk, those that there is room for."""
+    links = work.first.plan.of(*LINKS)
+    away: list[Held] = []
+    emptied: dict[str, float] = {}
+    with work.phase("hold links"):
+        current.begin(work.storage, work.id, links[:STRETCH])
+        for number, removal in enumerate(links):
+            try:
+                if number and number % STRETCH == 0:
+                    current.extend(work.storage, number, links[number : number + STRETCH])
+                held = Held(journal.place(current.CURRENT, number), removal)
+                is_away = current.hold(work.storage, held)
+            except OSError as error:
+                if not (away and state.is_full(error)):
+                    raise
+                return _held_as_far(work, Holding(tuple(away), emptied), links[number:])
+            if is_away and not current.is_unchanged(work.storage, held):
+                _put_back(work, held)  # what the registry wrote to it since the look goes back at once
+            elif is_away:
+                away.append(held)
+                if removal.kind == "revision":
+                    folder = removal.path.rpartition("/")[0]
+                    emptied[folder] = work.storage.stat(folder).mtime
+    return Holding(tuple(away), emptied)
+
+
+def _held_as_far(work: Work, holding: Holding, rest: Sequence[Removal]) -> Holding:
+    """The disk is full: go on with what is held, but never with a part of a tag, which would dangle."""
+    cut = (rest[0].repository, rest[0].tag) if rest[0].tag else None
+    work.done.notes.append(
+        f"the disk is full: {len(rest)} links more were to be taken away than there is room for in the "
+        "journal; the next run goes on with them"
+    )
+    return _unless(work, holding, lambda held: (held.removal.repository, held.removal.tag) != cut)
+
+
+def flush(work: Work, held: Holding) -> Holding:
+    """Make the registry see that they are away, and look for what came just before that."""
+    with work.phase("flush caches"):
+        note = work.caches.flush(held.removals, work.first.plan.of("blob"))
+        if note:
+            work.done.notes.append(note)
+    if work.observer.grace > 0:
+        with work.phase("look at what came meanwhile"):
+            # An image acknowledged just before the hold must not stay unreadable for the whole grace.
+            held, _ = _look(work, held)
+    return held
+
+
+def wait(work: Work) -> None:
+    """Wait the grace; meanwhile trash commands may have the lock."""
+    grace, clock = work.observer.grace, work.observer.time.clock
+    with work.phase("wait the grace"):
+        work.observer.progress(f"wait the grace, {format_duration(grace)}", 0)
+        if grace > 0:
+            with work.lock.lent():
+                clock.sleep(grace)
+            if not current.is_of(work.storage, work.id):
+                raise Busy(f"another pruner took over {work.storage.root} while this run waited its grace")
+        else:
+            clock.sleep(0)
+        work.observer.time.check()
+
+
+def look_again(work: Work, held: Holding) -> tuple[Holding, Look]:
+    """The second look, and the decision that what it leaves away stays so."""
+    with work.phase("second look"):
+        held, second = _look(work, held)
+        current.decide(work.storage)
+    return held, second
+
+
+# -- from then on
+
+
+def quarantine(work: Work, held: Holding, second: Look) -> tuple[Removal, ...]:
+    """Take away the blobs that both looks found unreferenced."""
+    going = {removal.path for removal in second.plan.of("blob")}
+    touched = pushed_and_deleted(work.first, second, held.emptied)
+    taken: list[Removal] = []
+    with work.phase("quarantine"):
+        for blob in work.first.plan.of("blob"):
+            if blob.path not in going or blob.digest in touched:
+                continue
+            try:
+                if current.quarantine(work.storage, blob.digest):
+                    taken.append(blob)
+            except OSError as error:
+                if not (taken and state.is_full(error)):
+                    raise
+                work.done.notes.append("the disk is full: the next run goes on with the blobs that are left")
+                break
+        work.caches.forget(held.removals, tuple(taken))
+    return tuple(taken)
+
+
+def settle(work: Work, quarantined: tuple[Removal, ...]) -> None:
+    """Wait for requests that found a blob in its place."""
+    with work.phase("settle"):
+        if quarantined:
+            work.observer.time.clock.sleep(min(work.observer.grace, SETTLE))
+
+
+def look_last(work: Work, held: Holding, quarantined: tuple[Removal, ...]) -> tuple[Holding, Look]:
+    """The third look, which puts back what was linked or uploaded around the quarantine."""
+    with work.phase("third look"):
+        held, third = _look(work, held)
+        wanted = third.marks.blobs | pushed_and_deleted(work.first, third, held.emptied)
+        _put_back_wanted(work, list(current.blobs_of(work.storage, current.CURRENT)), wanted)
+        # A push that died meanwhile may have left its entry in redis.
+        work.caches.forget(held.removals, quarantined)
+    return held, third
+
+
+def finish(work: Work, held: Holding, quarantined: tuple[Removal, ...], third: Look) -> None:
+    """Make a batch of the trash of what is away: in it since the last look that wanted none of it."""
+    kept = {blob.digest for blob in current.blobs_of(work.storage, current.CURRENT)}
+    current.finish(work.storage, third.rules.now, work.id)
+    work.done.removed.extend((*held.removals, *(blob for blob in quarantined if blob.digest in kept)))
+
+
+def purge(work: Work, last: Look) -> None:
+    """Destroy what was in the trash for long enough, once the last look has its own back."""
+    if last is not work.first:
+        heal(work, last)
+    if work.observer.time.jump():
+        work.done.notes.append("the clock jumped, so nothing left the trash")
+        return
+    for batch in trash.batches(work.storage):
+        if is_due(current.since_of(batch), last.rules.now, work.observer.settings.trash):
+            gone = list(current.blobs_of(work.storage, batch))
+            current.destroy(work.storage, batch)
+            for blob in gone:
+                _note_purged(work, blob)
+
+
+# -- looks, and what goes back
+
+
+def _look(work: Work, holding: Holding) -> tuple[Holding, Look]:
+    """A later look, and what stays away after it: links that nobody wrote to and that it wants gone."""
+    holding = _unless(work, holding, lambda held: current.is_unchanged(work.storage, held))
+    look = work.observer.look(holding.removals)
+    going = {removal.path for removal in look.plan.of(*LINKS)}
+    return _unless(
+        work, holding, lambda held: held.removal.path in going and current.is_unchanged(work.storage, held)
+    ), look
+
+
+def _unless(work: Work, holding: Holding, stays_away: Callable[[Held], bool]) -> Holding:
+    away = tuple(held for held in holding.links if stays_away(held) or _put_back(work, held))
+    return replace(holding, links=away)
+
+
+def _put_back(work: Work, held: Held) -> bool:
+    """Put a link back; False, as it is not away any more."""
+    work.done.put_back += current.put_back_link(work.storage, held, of_run=True)
+    return False
+
+
+def heal(work: Work, look: Look) -> None:
+    """Put back from the trash what the look misses: a killed run may not have lived to do it."""
+    # A copy of a blob that is in its place again goes, or the run would take the blob for the copy.
+    _put_back_wanted(work, trash.listing(work.storage), look.marks.blobs | look.tree.blobs)
+    missing = missing_links(look)
+    for batch in trash.batches(work.storage) if missing else ():
+        for held in current.read_journal(work.storage, batch).held:
+            if held.removal.path in missing:
+                work.done.put_back += current.put_back_link(work.storage, held)
+
+
+def _put_back_wanted(work: Work, blobs: Iterable[Trashed], wanted: Collection[str]) -> None:
+    for blob in blobs:
+        if blob.digest in wanted:
+            if current.put_back_blob(work.storage, blob):
+                work.done.restored += 1
+            else:
+                _note_purged(work, blob)
+
+
+def _note_purged(work: Work, blob: Trashed) -> None:
+    work.done.purged.append(blob)
+    if blob.path in work.expired:
+        work.done.removed.append(work.expired[blob.path])
