@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Container, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 from pruner.storage import Entry, Stat, Storage
@@ -207,3 +207,20 @@ def read_only(operation: str, path: str) -> None:
     """A file system that is mounted read-only."""
     if operation in WRITES or operation == "lock":
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
+
+
+class Killed(BaseException):
+    """What happens to a process that gets SIGKILL: no code of its own does anything any more."""
+
+
+def killed_at(number: int, operations: Container[str] = (*READS, *WRITES)) -> Before:
+    """Kills the process right before the `number`-th of these calls: neither it nor a later one happens."""
+    count = 0
+
+    def before(operation: str, _path: str) -> None:
+        nonlocal count
+        count += operation in operations
+        if count >= number:
+            raise Killed
+
+    return before

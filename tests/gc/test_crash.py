@@ -20,16 +20,12 @@ from tests.gc.fakeclock import SteppedClock
 from tests.gc.memorystorage import MemoryStorage
 from tests.gc.modelpruner import ModelPruner
 from tests.gc.modelregistry import BASE, ModelRegistry
-from tests.gc.storagedoubles import READS, Interposed
+from tests.gc.storagedoubles import READS, Interposed, Killed
 
 SETTINGS = Settings(grace=600, untagged_after=86400, uploads_after=86400, trash=86400, max_fraction=1)
 AT_ONCE = replace(SETTINGS, trash=0)
 STATE = f"{BASE}/pruner"
 NEVER = 1 << 30
-
-
-class Killed(BaseException):
-    """What happens to a process that gets SIGKILL: no code of its own does anything any more."""
 
 
 @dataclass(slots=True)

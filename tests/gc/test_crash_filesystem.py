@@ -18,15 +18,11 @@ from tests.gc import reference
 from tests.gc.images import artifact, index
 from tests.gc.inprocess import STATE, Pruner
 from tests.gc.richtree import simple
-from tests.gc.storagedoubles import WRITES, Interposed
+from tests.gc.storagedoubles import WRITES, Interposed, Killed
 
 ROOT = Path(__file__).parents[2]
 POINTS = 12
 """How many of a run's system calls get a SIGKILL, evenly spread: each costs two processes."""
-
-
-class Killed(BaseException):
-    """What happens to a process that gets SIGKILL: no code of its own does anything any more."""
 
 
 def make(folder: Path) -> Pruner:

@@ -25,7 +25,7 @@ from tests.gc.modelregistry import (
     tag_folder,
 )
 from tests.gc.richtree import DAY, do, push, simple
-from tests.gc.storagedoubles import Interposed
+from tests.gc.storagedoubles import Interposed, Killed
 
 GRACE = 600.0
 TICK = 0.001
@@ -39,10 +39,6 @@ SETTINGS = Settings(
 )
 REPOSITORY = "app"
 CURRENT = f"{BASE}/pruner/current"
-
-
-class Killed(BaseException):
-    """What happens to a process that gets SIGKILL."""
 
 
 class Scene:

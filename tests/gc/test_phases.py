@@ -15,13 +15,10 @@ from pruner.sweep import place
 from pruner.sweep import run as pruning
 from tests.gc.images import image, layer
 from tests.gc.inprocess import GRACE, ONLINE, Pruner
+from tests.gc.storagedoubles import Killed
 
 KEPT = image([layer("kept")], "kept")
 GONE = image([layer("gone")], "gone")
-
-
-class KilledError(BaseException):
-    """No code may catch it."""
 
 
 @pytest.fixture
@@ -37,10 +34,10 @@ def test_a_plan_after_a_killed_run_is_what_the_next_run_does(pruner: Pruner) -> 
     before = pruner.plan()
 
     def kill(_seconds: float) -> None:
-        raise KilledError
+        raise Killed
 
     pruner.clock.while_asleep = kill
-    with pytest.raises(KilledError):
+    with pytest.raises(Killed):
         pruner.run()
     pruner.clock.while_asleep = lambda _seconds: None
     plan = pruner.plan()

@@ -28,7 +28,7 @@ from tests.gc.memorystorage import MemoryStorage
 from tests.gc.modelpruner import forget
 from tests.gc.modelregistry import BASE, Cache, ModelRegistry
 from tests.gc.simulation import TICK, Script, World
-from tests.gc.storagedoubles import Interposed
+from tests.gc.storagedoubles import Interposed, Killed
 
 settings.register_profile(
     "short",
@@ -76,10 +76,6 @@ SUBJECTS = {
 }
 NAMED_AFTER = {cosign_tag(IMAGES[name].digest): IMAGES[name].digest for name in ("0", "3", "index")}
 NAMED_AFTER[fallback_tag(IMAGES["3"].digest)] = IMAGES["3"].digest
-
-
-class Killed(BaseException):
-    """What happens to a process that gets SIGKILL."""
 
 
 operations = st.tuples(

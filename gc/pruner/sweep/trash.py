@@ -50,15 +50,16 @@ def listing(storage: Storage) -> list[Trashed]:
     return [blob for batch in batches(storage) for blob in current.blobs_of(storage, batch)]
 
 
-def entries(storage: Storage, keep: float) -> list[Entry]:
+def entries(storage: Storage, keep: float, skew: float = 0.0) -> list[Entry]:
     """Every tag and blob in the trash, oldest batch first, then what a run at work holds.
 
-    `keep` is how long things stay in the trash, in seconds.
+    `keep` is how long things stay in the trash, in seconds, and `skew` how far the storage's clock is ahead
+    of this machine's, by which the entries' times are told.
     """
     found = [
         entry
         for batch in batches(storage)
-        for since in (current.since_of(batch),)
+        for since in (current.since_of(batch) - skew,)
         for entry in _of_folder(storage, batch, since, since + keep)
     ]
     found.extend(_of_folder(storage, current.CURRENT, None, None))

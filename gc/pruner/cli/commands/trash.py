@@ -141,8 +141,9 @@ def run(call: Call) -> int:
     place = call.place()
     has_tree = place.has_tree()
     if action == "list":
+        skew = place.time().skew
         with read_errors(place.storage):
-            entries = trash.entries(place.storage, place.settings.trash)
+            entries = trash.entries(place.storage, place.settings.trash, skew)
         call.show(_List(entries))
         return 0
     if not has_tree:
