@@ -58,6 +58,7 @@ class World:
     pruning: bool = False
     settled: Required | None = None
     seen_by_second_look: Required | None = None
+    asleep: Callable[[], None] = lambda: None
     failures: list[Exception] = field(default_factory=list[Exception])
     acknowledged: int = 0
 
@@ -252,6 +253,7 @@ class World:
     def step(self, remaining: float) -> float:
         """How much of a sleep passes now."""
         self.turns(0.8)
+        self.asleep()
         if self.waiting and self.random.random() < 0.3:
             self.start(self.waiting.pop(0)())
         self.hurry()

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from pruner.clock import SystemClock
 from pruner.errors import PrunerError, ReadError, WriteError
+from pruner.storage.filesystem import FileSystem
+from pruner.sweep import state
+from pruner.sweep.purge import purge
 from tests.gc.images import digest_of, layer
-from tests.gc.inprocess import Pruner, kinds
+from tests.gc.inprocess import STATE, Pruner, kinds
 from tests.gc.storagedoubles import failing, nothing, read_only
 from tests.gc.treebuilder import TREE, snapshot
 from tests.gc.twoimages import KEPT, blobs_of, fill, is_pruned
@@ -110,3 +116,74 @@ def test_a_read_only_file_system_is_left_as_it_is(pruner: Pruner) -> None:
         pruner.run()
     assert snapshot(pruner.data) == before
     assert kinds(pruner.plan())["blob"] == 3, "a plan needs to read only"
+
+
+def test_item_14_a_quarantine_that_fails_says_that_links_stay_away(pruner: Pruner) -> None:
+    """The run was decided, so it is not undone."""
+    fill(pruner)
+    gone = digest_of(layer("gone"))
+    pruner.storage.before = failing(errno.EIO, gone[7:], "rename")
+    with pytest.raises(WriteError) as caught:
+        pruner.run()
+    message = str(caught.value)
+    assert "undone" not in message
+    assert "every blob is back in its place" in message and "links that nothing needed stay away" in message
+    assert pruner.has_blob(gone)
+    assert list((pruner.data / STATE / "current/held").iterdir())
+    pruner.storage.before = nothing
+    report = pruner.run()
+    assert any("finished" in note for note in report.notes)
+    assert is_pruned(pruner)
+
+
+def test_item_14_a_hold_that_fails_says_that_all_is_back(pruner: Pruner) -> None:
+    fill(pruner)
+    before = pruner.snapshot()
+    pruner.storage.before = failing(errno.EIO, "_layers", "rename")
+    with pytest.raises(WriteError, match="everything that the run had taken away is back in its place"):
+        pruner.run()
+    assert pruner.snapshot() == before
+
+
+def test_item_14_a_purge_that_fails_speaks_of_the_trash(pruner: Pruner) -> None:
+    fill(pruner)
+    pruner.run(trash=86400)
+    pruner.storage.before = failing(errno.EIO, "/trash/", "remove")
+    with pytest.raises(WriteError, match="the rest of the trash is as it was") as caught:
+        purge(pruner.place())
+    assert "run had begun" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is two users")
+def test_item_14_what_root_made_stops_no_other_user(pruner: Pruner) -> None:
+    fill(pruner)
+    for path in (pruner.folder, *pruner.folder.rglob("*")):
+        os.chown(path, 1000, 1000)
+    pruner.run(trash=86400)
+    made = [path for path in pruner.data.rglob("*") if path.lstat().st_uid != 1000]
+    assert made == []
+    with tempfile.TemporaryDirectory() as open_folder:  # pytest's own folders let nobody else in
+        os.chmod(open_folder, 0o755)
+        moved = f"{open_folder}/data"
+        shutil.copytree(pruner.data, moved)
+        for path in (Path(moved), *Path(moved).rglob("*")):
+            os.chown(path, 1000, 1000)
+        child = os.fork()
+        if not child:
+            os.setgid(1000)
+            os.setuid(1000)
+            with state.locked(FileSystem(moved), SystemClock()):
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        os.chown(f"{moved}/{state.LOCK}", 0, 0)
+        child = os.fork()
+        if not child:
+            os.setgid(1000)
+            os.setuid(1000)
+            try:
+                with state.locked(FileSystem(moved), SystemClock()):
+                    pass
+            except WriteError as error:
+                os._exit(3 if "another user made it" in str(error) else 1)
+            os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from pruner.errors import ClockError, WriteError
-from pruner.sweep import state, trash
+from pruner.settings.policies import Policy
+from pruner.sweep import phases, state, trash
 from tests.gc.images import digest_of, image, layer
 from tests.gc.inprocess import ONLINE, Pruner, kinds
 from tests.gc.treebuilder import snapshot
@@ -145,3 +146,80 @@ def test_a_file_system_mounted_read_only(pruner: Pruner) -> None:
     assert caught.value.exit_code == 12
     assert snapshot(pruner.data) == before
     assert kinds(pruner.plan())["revision"] == len(GONE), "a plan only reads"
+
+
+LINKS = 14_000
+"""More than a journal in the reserved space names: about 12,000."""
+
+
+def with_links(pruner: Pruner, count: int) -> Path:
+    """An old repository with so many links to layers that no manifest needs, and one blob that goes."""
+    pruner.tree.push("app", KEPT, "kept")
+    folder = pruner.tree.layer_path("app", "sha256:" + "0" * 64).parent.parent
+    for number in range(count):
+        digest = f"{number:064x}"
+        (folder / digest).mkdir()
+        (folder / digest / "link").write_text(f"sha256:{digest}")
+    pruner.tree.push("app", GONE[0])
+    pruner.old()
+    return folder
+
+
+def test_item_11_a_full_disk_with_more_links_than_the_journal_has_room_for_is_mended(tmp_path: Path) -> None:
+    """Each run holds those that fit, and the next one goes on: none ends with 12."""
+    disk = tmp_path / "disk.img"
+    with open(disk, "wb") as file:
+        file.truncate(96 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", "-b", "1024", "-N", "40000", str(disk)], check=True)
+    with mounted(tmp_path / "data", "-o", "loop", str(disk)):
+        pruner = Pruner(tmp_path, ONLINE)
+        folder = with_links(pruner, LINKS)
+        reserve(pruner)
+        fill_up(pruner)
+        first = pruner.run()
+        assert any("the next run goes on" in note for note in first.notes)
+        held = sum(removal.kind == "layer-link" for removal in first.removals)
+        assert 5_000 < held < LINKS
+        assert {problem.kind for problem in pruner.verify().problems} == {"missing-blob"}, "of those links"
+        fill_up(pruner)
+        for _ in range(3):
+            pruner.run()
+            fill_up(pruner)
+        assert {path.name for path in folder.iterdir()} == {digest_of(blob)[7:] for blob in KEPT.blobs}
+        assert not pruner.has_blob(GONE[0].digest)
+        assert pruner.verify().problems == ()
+
+
+def test_a_tag_is_never_held_by_half_when_the_disk_is_full(
+    pruner: Pruner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its history without the tag would dangle, and keep for good what a policy drops."""
+    monkeypatch.setattr(phases, "STRETCH", 3)
+    for each in GONE:
+        pruner.tree.push("app", each, "pr-1")
+    pruner.tree.push("app", KEPT, "pr-2")
+    pruner.old()
+
+    full = [True]
+
+    def before(operation: str, path: str) -> None:
+        if full and operation == "append":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+    current_link = pruner.tree.tag_path("app", "pr-1")
+
+    def asleep(_seconds: float) -> None:
+        full.clear()
+        assert current_link.exists(), "it was held, and went back with what was held of its history"
+
+    pruner.storage.before = before
+    pruner.clock.while_asleep = asleep
+    report = pruner.run(retention=(Policy(("app",), ("pr-1",), 0, None, None),))
+    assert not full
+    assert any("disk is full" in note for note in report.notes)
+    assert current_link.exists()
+    assert not [removal for removal in report.removals if removal.tag == "pr-1"]
+    pruner.clock.while_asleep = lambda _seconds: None
+    pruner.run()
+    assert not current_link.parent.parent.exists()
+    assert pruner.verify().problems == ()

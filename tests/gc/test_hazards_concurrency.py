@@ -326,9 +326,11 @@ def test_a_run_that_is_asked_to_end_once_it_is_decided_is_finished_by_the_next(p
         raise Stopped("asked to end")
 
     while_asleep(pruner, SETTLE, stop)
-    with pytest.raises(Stopped):
+    with pytest.raises(Stopped) as caught:
         pruner.run()
     assert is_whole(pruner)
+    assert pruner.has_blob(LAYER) and pruner.has_blob(GONE.digest), "blobs wait in their places"
+    assert any("every blob is back in its place" in note for note in caught.value.__notes__)
     pruner.clock.while_asleep = lambda _seconds: None
     pruner.clock.advance(2 * GRACE)
     link_again(pruner)  # by a registry that had found the blob in its place

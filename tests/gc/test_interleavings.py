@@ -370,3 +370,28 @@ def test_what_a_cache_learned_just_before_the_hold_misleads_nobody(ends: str) ->
         scene.killed_run(after_decision)
     scene.run()
     assert scene.readable(fresh)
+
+
+def test_what_a_push_that_dies_while_blobs_settle_leaves_in_redis_misleads_nobody() -> None:
+    """It found the layer in its place, told redis so after the quarantine, and was gone before its link."""
+    scene = Scene(cache="redis")
+    shared = layer("shared", 64)
+    digest = digest_of(shared)
+    push(scene.registry, REPOSITORY, image([shared], "old"))
+    scene.old()
+
+    def leave_an_entry() -> None:
+        assert not scene.storage.exists(data(digest)), "it is in quarantine"
+        scene.registry.cache.blobs.add(digest)
+        scene.registry.cache.members.add((REPOSITORY, digest))
+
+    scene.asleep = [lambda: None, leave_an_entry]
+    scene.run()
+    fresh = image([shared], "fresh")
+    for blob in fresh.blobs:
+        if not do(scene.registry.head_blob(REPOSITORY, digest_of(blob))):
+            upload = do(scene.registry.start_upload(REPOSITORY))
+            do(scene.registry.send(upload, blob))
+            do(scene.registry.commit_upload(REPOSITORY, upload, digest_of(blob)))
+    do(scene.registry.put_manifest(REPOSITORY, fresh, "fresh"))
+    assert scene.readable(fresh)

@@ -96,6 +96,28 @@ def test_empty_folders_and_repositories_go_when_they_are_old(pruner: Pruner) -> 
     assert pruner.run().removals == ()
 
 
+@pytest.mark.parametrize("place", ["layer", "revision", "tag", "blob", "repository", "all there is"])
+def test_a_folder_that_a_push_has_just_made_stays_whatever_is_around_it(pruner: Pruner, place: str) -> None:
+    """The registry makes the folder and then writes into it, so it must not go in between."""
+    digest = "sha256:" + "0" * 64
+    folder = {
+        "layer": pruner.tree.layer_path("app", digest).parent,
+        "revision": pruner.tree.revision_path("app", digest).parent,
+        "tag": pruner.tree.tag_path("app", "new").parent,
+        "blob": pruner.tree.blob_path(digest).parent,
+        "repository": pruner.tree.top / "repositories/new",
+        "all there is": pruner.tree.layer_path("new", digest).parent,
+    }[place]
+    folder.mkdir(parents=True)
+    pruner.old()
+    os.utime(folder, (pruner.clock.now() - 1, pruner.clock.now() - 1))
+    assert kinds(pruner.run()) == {}
+    assert folder.is_dir()
+    pruner.old()
+    pruner.run()
+    assert not folder.exists()
+
+
 def test_a_folder_that_a_push_begins_to_fill_is_not_in_its_way(pruner: Pruner) -> None:
     folder = pruner.tree.repository("new") / "_uploads"
     folder.mkdir(parents=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from pruner.errors import Refused
 from pruner.sweep import place
 from pruner.sweep import run as pruning
 from tests.gc.images import image, layer
-from tests.gc.inprocess import GRACE, ONLINE, Pruner
+from tests.gc.inprocess import GRACE, ONLINE, STATE, Pruner, kinds
 from tests.gc.storagedoubles import Killed
 
 KEPT = image([layer("kept")], "kept")
@@ -30,8 +31,22 @@ def pruner(tmp_path: Path) -> Pruner:
     return pruner
 
 
-def test_a_plan_after_a_killed_run_is_what_the_next_run_does(pruner: Pruner) -> None:
+def as_version_0_1_wrote_it(journal: Path) -> None:
+    """Without kind, repository and tag."""
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    known = ("run", "hold", "path", "digest", "mtime", "phase")
+    kept = [{key: value for key, value in line.items() if key in known} for line in lines]
+    assert kept != lines
+    journal.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+
+@pytest.mark.parametrize("former", [False, True], ids=["of this version", "of version 0.1"])
+def test_a_plan_after_a_killed_run_is_what_the_next_run_does(pruner: Pruner, former: bool) -> None:
+    pruner.tree.push("app", GONE, "kept")
+    pruner.tree.push("app", KEPT, "kept")  # a tag with a history
+    pruner.old()
     before = pruner.plan()
+    assert set(kinds(before)) == {"index-link", "revision", "layer-link", "blob"}
 
     def kill(_seconds: float) -> None:
         raise Killed
@@ -40,8 +55,13 @@ def test_a_plan_after_a_killed_run_is_what_the_next_run_does(pruner: Pruner) -> 
     with pytest.raises(Killed):
         pruner.run()
     pruner.clock.while_asleep = lambda _seconds: None
+    if former:
+        as_version_0_1_wrote_it(pruner.data / STATE / "current/journal")
     plan = pruner.plan()
     assert {removal.path for removal in plan.removals} == {removal.path for removal in before.removals}
+    assert [(r.kind, r.repository, r.tag) for r in plan.removals if r.kind != "folder"] == [
+        (r.kind, r.repository, r.tag) for r in before.removals if r.kind != "folder"
+    ]
     assert any("interrupted" in note for note in plan.notes)
     assert pruner.look().plan.removals == plan.removals
     assert pruner.run().removals == plan.removals

@@ -10,16 +10,20 @@ import errno
 import os
 import random
 from collections.abc import Callable
+from contextlib import suppress
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, Phase, event, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pruner.errors import PrunerError
+from pruner.errors import Busy, PrunerError
 from pruner.inspect.report import Report
 from pruner.settings.policies import Policy
 from pruner.settings.table import Settings
+from pruner.sweep.place import Place
+from pruner.sweep.purge import expire, purge
+from pruner.sweep.restore import restore
 from tests.gc import reference
 from tests.gc.fakeclock import SteppedClock
 from tests.gc.images import Image, artifact, cosign_tag, fallback_tag, image, index, layer, signature
@@ -76,6 +80,10 @@ SUBJECTS = {
 }
 NAMED_AFTER = {cosign_tag(IMAGES[name].digest): IMAGES[name].digest for name in ("0", "3", "index")}
 NAMED_AFTER[fallback_tag(IMAGES["3"].digest)] = IMAGES["3"].digest
+
+
+def restore_all(place: Place) -> object:
+    return restore(place, None)
 
 
 operations = st.tuples(
@@ -172,11 +180,35 @@ class Pruning(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.world.clock.sleep(seconds)
 
+    # -- the trash
+
+    @rule(command=st.sampled_from([restore_all, purge, expire]))
+    def a_person_uses_the_trash(self, command: Callable[[Place], object]) -> None:
+        self._use_trash(command)
+
+    def _use_trash(self, command: Callable[[Place], object]) -> None:
+        """Also while a run waits: what clients were told holds all the same."""
+        world = self.world
+
+        def progress(phase: str, _count: int) -> None:
+            if phase == "mark":
+                world.note_mark()
+
+        with suppress(Busy):  # a run lets it in only while it waits its grace
+            command(world.pruner.place(progress=progress))
+
     # -- runs
 
-    @rule(during=st.lists(operations, max_size=5), busy=st.sampled_from([0.0, 0.1, 0.4]))
-    def run(self, during: list[Operation], busy: float) -> None:
+    @rule(
+        during=st.lists(operations, max_size=5),
+        busy=st.sampled_from([0.0, 0.1, 0.4]),
+        command=st.sampled_from([None, None, restore_all, purge, expire]),
+    )
+    def run(self, during: list[Operation], busy: float, command: Callable[[Place], object] | None) -> None:
+        if command is not None:
+            self.world.asleep = lambda: self._use_trash(command)
         self._prune(during, busy, nothing)
+        self.world.asleep = nobody_does_anything
 
     @rule(during=st.lists(operations, max_size=5), at=st.integers(1, 900), busy=st.sampled_from([0.0, 0.1]))
     def run_is_killed(self, during: list[Operation], at: int, busy: float) -> None:
@@ -258,6 +290,10 @@ class Pruning(RuleBasedStateMachine):
     def acknowledged_pushes_are_readable(self) -> None:
         if hasattr(self, "world") and all(client.request_since is None for client in self.world.clients):
             self.world.check_settled()
+
+
+def nobody_does_anything() -> None:
+    pass
 
 
 def nobody(_operation: str, _path: str) -> None:

@@ -156,10 +156,78 @@ def test_two_batches_of_different_age(pruner: Pruner) -> None:
     assert in_trash(pruner) == own_blobs(later)
 
 
-def test_foreign_files_in_the_trash_are_no_blobs(pruner: Pruner) -> None:
+def test_foreign_files_in_the_trash_are_no_blobs_and_stay_when_their_time_has_come(pruner: Pruner) -> None:
     (batch,) = trash.batches(pruner.files)
-    write(pruner.data / batch / "blobs" / "notes", b"of somebody")
-    write(pruner.data / STATE / "trash" / "README", b"of somebody")
+    foreign = [
+        pruner.data / batch / "blobs/notes",
+        pruner.data / batch / "held/notes",
+        pruner.data / batch / "notes",
+        pruner.data / STATE / "trash/README",
+    ]
+    for path in foreign:
+        write(path, b"of somebody")
     assert in_trash(pruner) == own_blobs(GONE)
+    for _ in range(2):
+        next_run(pruner, 2 * DAY)
+        assert in_trash(pruner) == set()
+        assert [path.read_bytes() for path in foreign] == [b"of somebody"] * 4
+    assert pruner.run().removals == ()
+
+
+def test_a_foreign_file_where_a_run_gathers_what_it_takes_stops_nothing(pruner: Pruner) -> None:
+    write(pruner.data / STATE / "current/blobs/notes", b"of somebody")
+    pruner.tree.push("app", image([layer("more")], "more"))
+    pruner.old()
     pruner.run()
-    assert (pruner.data / batch / "blobs" / "notes").exists()
+    assert not pruner.has_blob(digest_of(layer("more")))
+    assert [path.read_bytes() for path in (pruner.data / STATE).rglob("notes")] == [b"of somebody"]
+
+
+def test_what_a_last_look_wants_comes_back_before_the_batch_is_destroyed(pruner: Pruner) -> None:
+    """A registry with a stale cache takes a manifest whose layer is in the trash, while a run waits."""
+    pruner.tree.push("app", image([layer("more")], "more"))  # gives the run something to wait for
+    pruner.old()
+    pruner.clock.advance(2 * DAY)
+
+    def push(seconds: float) -> None:
+        if seconds == GRACE:
+            pruner.tree.push("elsewhere", image([layer("gone")], "gone again"), "v1")
+            pruner.tree.blob_path(LAYER).unlink()
+
+    pruner.clock.while_asleep = push
+    report = pruner.run(grace=GRACE)
+    assert report.facts["restored_blobs"] == 1
+    assert in_trash(pruner) >= {digest_of(layer("more"))}, "the old batch was destroyed, the new one is kept"
+    assert LAYER not in in_trash(pruner)
+    assert pruner.verify().problems == ()
+
+
+def test_the_copy_of_a_blob_that_vanishes_again_is_not_destroyed(pruner: Pruner) -> None:
+    """Between the look that saw the new blob and the moment when the copy in the trash would go."""
+    pruner.tree.push("elsewhere", image([layer("gone")], "again"), "v1")
+    path = str(pruner.tree.blob_path(LAYER).relative_to(pruner.data))
+
+    def before(operation: str, where: str) -> None:
+        if operation == "put_back" and where == path:
+            pruner.tree.blob_path(LAYER).unlink()
+
+    pruner.storage.before = before
+    pruner.run()
+    assert pruner.tree.blob_path(LAYER).read_bytes() == layer("gone")
+
+
+def test_a_clock_that_jumps_during_a_run_keeps_what_is_in_the_trash(pruner: Pruner) -> None:
+    """It was two days ahead when the run began, and is set right before the end: nothing is that old."""
+    pruner.tree.push("app", image([layer("more")], "more"))
+    pruner.clock.jump(2 * DAY)
+    pruner.old()
+
+    def set_right(seconds: float) -> None:
+        if seconds < GRACE:
+            pruner.clock.jump(-2 * DAY)
+
+    pruner.clock.while_asleep = set_right
+    report = pruner.run(grace=GRACE)
+    assert in_trash(pruner) >= own_blobs(GONE)
+    assert report.facts["purged_blobs"] == 0
+    assert any("clock jumped" in note for note in report.notes)

@@ -6,7 +6,7 @@ import errno
 import fcntl
 import os
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pruner.errors import Busy
 from pruner.storage import Entry, Kind, Stat
@@ -72,7 +72,14 @@ class FileSystem:
 
     def make_folder(self, path: str) -> None:
         """Make a folder and those above it; fine when it is there."""
+        new: list[str] = []
+        folder = self._path(path)
+        while not os.path.isdir(folder):
+            new.append(folder)
+            folder = os.path.dirname(folder)
         os.makedirs(self._path(path), exist_ok=True)
+        for made in reversed(new):
+            _give_away(made)
 
     def rename(self, source: str, target: str) -> None:
         """Take a file away to a `target` that is free, in one step: what comes after at `source` is new."""
@@ -106,6 +113,7 @@ class FileSystem:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        _give_away(temporary)
         os.rename(temporary, self._path(path))
         self._sync(os.path.dirname(path))
 
@@ -123,6 +131,7 @@ class FileSystem:
             os.posix_fallocate(handle, 0, size)
         finally:
             os.close(handle)
+        _give_away(self._path(path))
 
     def _sync(self, path: str) -> None:
         """Make the names in a folder durable."""
@@ -140,6 +149,7 @@ class FileSystem:
         """
         handle = os.open(self._path(path), os.O_CREAT | os.O_RDWR, 0o600)
         try:
+            _give_away(self._path(path))
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -157,6 +167,14 @@ class FileSystem:
             yield
         finally:
             os.close(handle)
+
+
+def _give_away(path: str) -> None:
+    """What root made belongs to whom the folder belongs in which it lies: who comes next may be no root."""
+    if os.geteuid() == 0:
+        owner = os.stat(os.path.dirname(path))
+        with suppress(PermissionError):  # a share whose server takes root for nobody
+            os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _kind(entry: os.DirEntry[str]) -> Kind:

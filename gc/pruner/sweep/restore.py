@@ -54,10 +54,13 @@ def restore(place: Place, names: Sequence[str] | None) -> Restored:
         contents = _contents(storage)
         blobs, links = _wanted(storage, contents, names)
         restored = tuple(blob for blob in blobs if current.put_back_blob(storage, blob))
+        tags_back = {_tag_of(held) for held in links if held.removal.kind == "tag"}
         back: list[Held] = []
         for held in links:
             storage.touch(held.place)
-            if current.put_back_link(storage, held):
+            # The history of a tag that is gone would be a tag that dangles.
+            needs_its_tag = held.removal.kind == "index-link" and _tag_of(held) not in tags_back
+            if current.put_back_link(storage, held, of_run=needs_its_tag):
                 back.append(held)
         notes = tuple(_notes(place, back, time.now()))
     tags = tuple(f"{h.removal.repository}:{h.removal.tag}" for h in back if h.removal.kind == "tag")
@@ -109,7 +112,7 @@ def _links_of_tag(storage: Storage, contents: _Contents, name: str) -> list[Held
     """The links of a dropped tag, that of `current` first."""
     repository, separator, tag = name.rpartition(":")
     links = [held for of_digest in contents.links.values() for held in of_digest]
-    own = [held for held in links if (held.removal.repository, held.removal.tag) == (repository, tag)]
+    own = [held for held in links if _tag_of(held) == (repository, tag)]
     heads = [held for held in own if held.removal.kind == "tag"]
     if not separator or not heads:
         raise UsageError(
@@ -124,6 +127,10 @@ def _links_of_tag(storage: Storage, contents: _Contents, name: str) -> list[Held
         f"{name} was pushed again since it was removed: restore {head.removal.digest} and give it another "
         "tag, or delete the tag first"
     )
+
+
+def _tag_of(held: Held) -> tuple[str, str]:
+    return held.removal.repository, held.removal.tag
 
 
 def _closure(storage: Storage, contents: _Contents, digests: Iterable[str]) -> list[str]:
@@ -161,8 +168,7 @@ def _needs(storage: Storage, contents: _Contents, digest: str) -> tuple[str, ...
 def _notes(place: Place, back: Sequence[Held], now: float) -> Iterable[str]:
     """What the next runs do about what came back, under the policies."""
     storage, policies = place.storage, place.settings.retention
-    named = {(h.removal.repository, h.removal.digest) for h in back if h.removal.kind == "tag"}
-    by_tag = {(h.removal.repository, h.removal.tag) for h in back if h.removal.kind == "tag"}
+    by_tag = {_tag_of(held) for held in back if held.removal.kind == "tag"}
     for repository in sorted({name for name, _ in by_tag}):
         tags = list(_tags(storage, repository))
         before = retention.dropped_tags(
@@ -174,7 +180,7 @@ def _notes(place: Place, back: Sequence[Held], now: float) -> Iterable[str]:
                 "again once the grace is over" if (repository, tag) in by_tag else "with the next run instead"
             )
             yield f"{repository}:{tag} goes {when}: {after[tag]}"
-    if any(h.removal.kind == "revision" for h in back) and not named:
+    if any(h.removal.kind == "revision" for h in back) and not by_tag:
         yield "what has no tag goes again once it has been untagged for its time: tag it to keep it"
 
 
