@@ -122,7 +122,7 @@ def test_item_14_a_quarantine_that_fails_says_that_links_stay_away(pruner: Prune
     """The run was decided, so it is not undone."""
     fill(pruner)
     gone = digest_of(layer("gone"))
-    pruner.storage.before = failing(errno.EIO, gone[7:], "rename")
+    pruner.storage.before = failing(errno.EIO, f"{gone[7:]}/data", "rename")
     with pytest.raises(WriteError) as caught:
         pruner.run()
     message = str(caught.value)
