@@ -191,7 +191,7 @@ def test_nothing_is_written_where_there_is_no_folder_or_another_pruner(tmp_path:
     def busy() -> Outcome:
         raise Busy("another")
 
-    with state.locked(pruner.files), pytest.raises(Busy):
+    with state.locked(pruner.files, pruner.clock), pytest.raises(Busy):
         recorded(place, busy)
     assert record.load(pruner.files) == Record()
 

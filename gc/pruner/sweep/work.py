@@ -33,8 +33,8 @@ class Execution:
     """What a run did.
 
     `removed` are removals that were carried out, `put_back` counts links and `restored` blobs that something
-    new needed, `purged` are blobs whose bytes are gone from the trash, `phases` seconds by name. `last` is the
-    last look that was taken.
+    new needed, `purged` are blobs whose bytes are gone from the trash, `phases` seconds by name. `last` is
+    the last look that was taken.
     """
 
     removed: list[Removal] = field(default_factory=list[Removal])
