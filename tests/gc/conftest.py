@@ -10,8 +10,9 @@ import pytest
 
 from pruner.kubernetes import KubernetesApi
 from tests.gc.fakeapi import FakeApi
-from tests.gc.processdoubles import FakeClock, self_signed
+from tests.gc.processdoubles import self_signed
 from tests.gc.realregistry import VERSIONS, Cache, RealRegistry, Redis, Version
+from tests.gc.storagedoubles import FakeClock
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

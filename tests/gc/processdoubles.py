@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import ip_address
@@ -18,25 +17,6 @@ from cryptography.x509.oid import NameOID
 
 from pruner.registry import config
 from pruner.registry.config import RegistryConfig
-
-
-class FakeClock:
-    """Time that passes only in sleep; `during` is called then."""
-
-    def __init__(self, during: Callable[[], None] | None = None) -> None:
-        self.time = 0.0
-        self._during = during
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
-        if self._during:
-            self._during()
 
 
 class FakeProc:

@@ -8,8 +8,6 @@ import signal
 import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -20,6 +18,7 @@ import yaml
 
 from sandbox.golang import REGISTRY, build
 from tests.gc.registryclient import RegistryClient, UnansweredError
+from tests.gc.waiting import until
 
 Version = Literal["2.8.2", "3.1.2"]
 Cache = Literal["none", "inmemory", "redis"]
@@ -70,7 +69,9 @@ class Redis:
         with open(self.folder / "redis.log", "ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            _until(self._answers, f"redis-server on port {self.port}", self.folder / "redis.log")
+            until(
+                self._answers, START, what=lambda: f"redis-server answers\n{tail(self.folder / 'redis.log')}"
+            )
         except BaseException:
             self._end()
             raise
@@ -187,7 +188,7 @@ class RealRegistry:
         self.start()
 
     def wait_ready(self) -> None:
-        _until(self._answers, f"the registry {self.version} on port {self.port}", self.log)
+        until(self._answers, START, what=lambda: f"the registry {self.version} answers\n{tail(self.log)}")
 
     def start_collect(self, *options: str) -> subprocess.Popen[str]:
         """The registry's own `garbage-collect` over this tree, begun."""
@@ -258,11 +259,3 @@ def _environment() -> dict[str, str]:
     """This process's environment without what would reconfigure a registry or send its traces away."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
     return kept | {"OTEL_TRACES_EXPORTER": "none"}
-
-
-def _until(answers: Callable[[], bool], what: str, log: Path) -> None:
-    deadline = time.monotonic() + START
-    while not answers():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not answer within {START:g} s:\n{tail(log)}")
-        time.sleep(0.05)

@@ -23,11 +23,11 @@ Before = Callable[[str, str], None]
 class FakeClock:
     """Time that passes only while somebody sleeps, or when a test moves it."""
 
-    def __init__(self, now: float = START) -> None:
+    def __init__(self, now: float = START, *, during: Callable[[], object] = lambda: None) -> None:
         self.wall = now
         self.steady = 0.0
         self.slept: list[float] = []
-        self.while_asleep: Callable[[float], None] = lambda _seconds: None
+        self.while_asleep: Callable[[float], object] = lambda _seconds: during()
 
     def now(self) -> float:
         return self.wall

@@ -6,8 +6,7 @@ import contextlib
 import shutil
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from tests.gc.conftest import StartRegistry
 from tests.gc.images import digest_of, layer
 from tests.gc.processdoubles import self_signed
 from tests.gc.realregistry import RealRegistry, Redis, free_port, program
+from tests.gc.waiting import until
 
 SHA = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32
@@ -135,13 +135,6 @@ def accepts(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_tls(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from pruner.decide.running import RunningImages, running_images
 from pruner.errors import ClusterError
 from pruner.kubernetes import KubernetesApi, NotFound
 from tests.gc.fakeapi import FakeApi
-from tests.gc.processdoubles import FakeClock, self_signed
+from tests.gc.processdoubles import self_signed
+from tests.gc.storagedoubles import FakeClock
 
 SHA = "sha256:" + "ab" * 32
 OTHER = "sha512:" + "cd" * 64
@@ -145,7 +146,7 @@ def test_a_server_that_is_away_is_an_error(server: FakeApi, account: Path) -> No
     environ = server.environ | {"KUBERNETES_SERVICE_PORT": "1"}
     with pytest.raises(ClusterError, match=r"cannot be reached: .*refused"):
         running_images(KubernetesApi.of_pod(environ, clock, str(account)))
-    assert clock.time == 7
+    assert clock.steady == 7
 
 
 def test_a_server_of_another_ca_is_not_trusted(server: FakeApi, account: Path, tmp_path: Path) -> None:
@@ -163,7 +164,7 @@ def test_a_stop_ends_the_waiting(server: FakeApi, account: Path) -> None:
 
     server.failures["api/v1/pods"] = [(503, b"{}")]
     with pytest.raises(Stopped):
-        running_images(KubernetesApi.of_pod(server.environ, FakeClock(stop), str(account)))
+        running_images(KubernetesApi.of_pod(server.environ, FakeClock(during=stop), str(account)))
 
 
 def test_outside_of_a_cluster_the_way_out_is_named(account: Path) -> None:

@@ -22,6 +22,7 @@ from tests.gc.inprocess import GRACE, ONLINE, STATE, Pruner, kinds
 from tests.gc.prunerprocess import PrunerProcess
 from tests.gc.storagedoubles import WRITES, nothing
 from tests.gc.treebuilder import age, write
+from tests.gc.waiting import until
 
 BASE = layer("base")
 KEPT = image([BASE, layer("kept")], "kept")
@@ -278,10 +279,7 @@ def test_two_pruners_and_the_lock_of_a_dead_one(pruner: Pruner) -> None:
     options = ("--output", "json", "--trash", "0", "--max-fraction", "1")
     first = process.start("run", *options, "--grace", "60")
     revision = pruner.tree.revision_path("app", GONE.digest)
-    deadline = time.monotonic() + 30
-    while revision.exists():
-        assert time.monotonic() < deadline and first.poll() is None
-        time.sleep(0.01)
+    until(lambda: not revision.exists(), process=first)
     held = pruner.snapshot()
     busy = process.report("run", *options, "--grace", "0", expected=(8,))
     assert "another pruner is at work" in busy["error"]["message"]

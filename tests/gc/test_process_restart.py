@@ -15,7 +15,8 @@ from pruner.errors import ConfigError, RegistryError
 from pruner.registry import process
 from pruner.registry.config import RegistryConfig
 from pruner.registry.process import RegistryProcess, RunningRegistry
-from tests.gc.processdoubles import Answering, FakeClock, FakeProc, self_signed, server_tls, settings
+from tests.gc.processdoubles import Answering, FakeProc, self_signed, server_tls, settings
+from tests.gc.storagedoubles import FakeClock
 
 
 @pytest.fixture
@@ -125,13 +126,13 @@ def test_an_odd_answer_to_a_push_is_an_error() -> None:
 
 def test_a_registry_that_is_just_coming_back_is_waited_for(proc: FakeProc) -> None:
     def comes() -> None:
-        if clock.time > 10 and not (proc.folder / str(2**22 + 1)).exists():
+        if clock.steady > 10 and not (proc.folder / str(2**22 + 1)).exists():
             proc.add(2**22 + 1, "registry", "serve")  # no such process: it ends by itself
 
-    clock = FakeClock(comes)
+    clock = FakeClock(during=comes)
     with pytest.raises(RegistryError, match="did not come back"):
         RunningRegistry(clock, proc=str(proc)).restart(settings(addr=":5000"))
-    assert clock.time > 10
+    assert clock.steady > 10
 
 
 def test_a_restart_without_a_registry_says_what_is_missing(proc: FakeProc) -> None:
@@ -151,7 +152,7 @@ def test_a_registry_that_does_not_end_is_left_alive(proc: FakeProc, monkeypatch:
     with pytest.raises(RegistryError, match=r"did not end within 90 s of SIGTERM"):
         RunningRegistry(clock, proc=str(proc)).restart(settings(addr=":5000", draintimeout="1m"))
     assert signals == [(7, signal.SIGTERM)]
-    assert clock.time == pytest.approx(90, abs=1)
+    assert clock.steady == pytest.approx(90, abs=1)
 
 
 def test_a_registry_of_another_user_cannot_be_restarted(
@@ -178,12 +179,12 @@ def test_the_successor_is_told_from_the_old_one(
     clock = FakeClock()
 
     def happens() -> None:
-        if clock.time > 20 and (proc.folder / "7").exists() and not same_pid:
+        if clock.steady > 20 and (proc.folder / "7").exists() and not same_pid:
             proc.end(7)
-        if clock.time > 30:
+        if clock.steady > 25:
             proc.add(7 if same_pid else 8, "registry", "serve", started=200)
 
-    clock = FakeClock(happens)
+    clock = FakeClock(during=happens)
     with Answering(200) as answering:
         successor = RunningRegistry(clock, proc=str(proc)).restart(settings(addr=f":{answering.port}"))
     assert (successor.pid, successor.started) == (7 if same_pid else 8, 200)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,6 +20,7 @@ from tests.gc.prunerprocess import PrunerProcess
 from tests.gc.realregistry import CACHES, Cache, RealRegistry
 from tests.gc.registryclient import RefusalError, RegistryClient, UnansweredError
 from tests.gc.treebuilder import TreeBuilder, age
+from tests.gc.waiting import until
 
 GRACE = 2.0  # seconds between the marks
 OLD = 7200.0  # seconds by which a tree is aged, so that only the wait is left of the grace
@@ -28,13 +29,6 @@ KEPT = image([layer("shared"), layer("kept")], "kept")
 GONE = image([layer("shared"), layer("gone"), layer("gone too", 100_000)], "gone", oci=True)
 LAYER = digest_of(layer("gone"))
 every_cache = pytest.mark.parametrize("cache", CACHES)
-
-
-def eventually(true: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
-        time.sleep(0.02)
 
 
 @contextmanager
@@ -46,10 +40,10 @@ def waiting_run(registry: RealRegistry) -> Generator[dict[str, Any]]:
     report: dict[str, Any] = {}
     try:
         link = TreeBuilder(registry.data).layer_path("app", LAYER)
-        eventually(lambda: not link.exists() or process.poll() is not None, "the layer's link is unlinked")
+        until(lambda: not link.exists() or process.poll() is not None, what="the layer's link is unlinked")
         if registry.cache == "inmemory":
-            eventually(
-                lambda: registry.starts > restarts or process.poll() is not None, "the registry restarts"
+            until(
+                lambda: registry.starts > restarts or process.poll() is not None, what="the registry restarts"
             )
         registry.wait_ready()
         assert process.poll() is None, "the run was to wait its grace"
@@ -171,7 +165,7 @@ def test_hazard_31_what_is_acknowledged_between_mark_and_unlink_need_not_wait_fo
         age(registry.data, OLD)
         pruner = PrunerProcess(registry.config)
         process = pruner.start("run", "--output", "json", "--grace", "5", *OPTIONS[2:])
-        eventually((tree.top / "pruner").exists, "the run has begun")
+        until((tree.top / "pruner").exists, what="the run has begun")
         acknowledged: list[str] = []
         for repository, each in images.items():
             try:

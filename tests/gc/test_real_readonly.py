@@ -25,6 +25,7 @@ from tests.gc.prunerprocess import AT_ONCE, PrunerProcess
 from tests.gc.realregistry import RealRegistry
 from tests.gc.registryclient import RefusalError, UnansweredError
 from tests.gc.treebuilder import TreeBuilder
+from tests.gc.waiting import until
 
 GC = Path(__file__).resolve().parents[2] / "gc"
 MOMENTS = 6
@@ -168,10 +169,7 @@ def test_a_pruner_killed_in_the_window_opens_the_registry_again(supervised: Real
     config = supervised.config.read_bytes()
     pruner = PrunerProcess(supervised.config)
     process = pruner.start("run", "--output", "json", *READ_ONLY)
-    deadline = time.monotonic() + 30
-    while supervised.config.read_bytes() == config:
-        assert process.poll() is None and time.monotonic() < deadline, "the configuration was to be rewritten"
-        time.sleep(0.002)
+    until(lambda: supervised.config.read_bytes() != config, process=process)
     process.kill()
     process.communicate()
     pruner.report("run", *READ_ONLY)

@@ -270,7 +270,7 @@ def test_item_8_fresh_trash_is_not_destroyed_for_the_clocks_differ(pruner: Prune
 def test_item_8_a_plan_is_what_the_run_does_although_the_clocks_differ(pruner: Pruner, skew: float) -> None:
     pruner.files.skew = skew
     with state.locked(pruner.files, pruner.clock):
-        pass  # as the container's start does
+        pruner.place().measured_time()  # as the container does when it starts
     young = image([layer("young")], "young")
     pruner.tree.push("team/app", young)
     for path in pruner.tree.top.rglob("*"):
@@ -288,10 +288,15 @@ def test_a_skew_that_another_machine_measured_is_not_ours(
 ) -> None:
     pruner.files.skew = 2 * HOUR
     with state.locked(pruner.files, pruner.clock):
-        pass
+        pruner.place().measured_time()
     assert pruner.place().time().skew == pytest.approx(2 * HOUR, abs=1)
-    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
-    assert pruner.place().time().skew == 0
+    with monkeypatch.context() as patch:
+        patch.setattr("socket.gethostname", lambda: "elsewhere")
+        assert pruner.place().time().skew == 0
+    pruner.files.skew = 0
+    with state.locked(pruner.files, pruner.clock):
+        pruner.place().measured_time()
+    assert pruner.place().time().skew == 0, "once the clocks agree, no more is said of it"
 
 
 # -- while a run waits its grace

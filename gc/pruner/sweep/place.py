@@ -81,7 +81,7 @@ class Place:
 
     def measured_time(self) -> RunTime:
         """The time for a command that has just taken the lock."""
-        return RunTime(self.clock, state.measured_skew(self.storage, self.clock))
+        return RunTime(self.clock, state.measure_skew(self.storage, self.clock))
 
     def recover(self, time: RunTime) -> str:
         """Undo or end what an interrupted run left, under the lock; a sentence about it, or empty."""

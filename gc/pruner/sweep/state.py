@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import socket
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -22,6 +21,7 @@ from pruner.tree import layout
 
 LOCK = f"{layout.STATE}/lock"
 RUN_LOCK = f"{layout.STATE}/run"
+SKEW = f"{layout.STATE}/skew"
 RESERVE = f"{layout.STATE}/reserve"
 RESERVE_SIZE = 4 * 1024 * 1024
 """Bytes kept for the journal, so that a full disk, which pruning would mend, does not stop pruning. When
@@ -31,7 +31,6 @@ LAST_RESERVE_SIZE = 1024 * 1024
 """Bytes kept apart for the rest of such a run: however many links it holds, it can be ended."""
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_OWNER = re.compile(r"(?P<host>.*), pid \d+, at (?P<at>\d+(\.\d+)?)\s*")
 T = TypeVar("T")
 
 
@@ -50,7 +49,7 @@ class Lock:
 
     def take(self) -> None:
         """Take it; raises Busy."""
-        held = self.storage.lock(LOCK, _owner(self.clock))
+        held = self.storage.lock(LOCK, _owner())
         held.__enter__()
         self._held = held
 
@@ -88,7 +87,7 @@ def locked(storage: Storage, clock: Clock) -> Generator[Lock]:
     """Be the only pruner on this tree; raises Busy, or WriteError when the folder cannot be written."""
     with _lock_errors(storage):
         storage.make_folder(layout.STATE)
-        run = storage.lock(RUN_LOCK, _owner(clock))
+        run = storage.lock(RUN_LOCK, _owner())
         run.__enter__()
     try:
         lock = Lock(storage, clock)
@@ -118,7 +117,7 @@ def locked_beside_a_run(storage: Storage, clock: Clock) -> Generator[bool]:
             hint = "a run lets trash commands in as long as it waits its grace, so try again in a moment"
             raise Busy(f"{busy}; {hint}") from None
     try:
-        run = storage.lock(RUN_LOCK, _owner(clock))
+        run = storage.lock(RUN_LOCK, _owner())
         try:
             run.__enter__()
         except Busy:
@@ -132,9 +131,8 @@ def locked_beside_a_run(storage: Storage, clock: Clock) -> Generator[bool]:
         lock.give_back()
 
 
-def _owner(clock: Clock) -> str:
-    # The time goes with the file's own: from the two those who only read know the storage's clock.
-    return f"{socket.gethostname()}, pid {os.getpid()}, at {clock.now():.3f}"
+def _owner() -> str:
+    return f"{socket.gethostname()}, pid {os.getpid()}"
 
 
 @contextmanager
@@ -154,26 +152,37 @@ def _lock_errors(storage: Storage) -> Generator[None]:
 # -- clocks
 
 
-def measured_skew(storage: Storage, clock: Clock) -> float:
-    """How far the clock that stamps the files is ahead of ours, in seconds, asked right after locking."""
-    return _beyond_tolerance(storage.stat(LOCK).mtime - clock.now())
+def measure_skew(storage: Storage, clock: Clock) -> float:
+    """How far the clock that stamps the files is ahead of ours, in seconds, asked right after locking.
+
+    It is written down for those who change nothing and so cannot measure it, where it matters.
+    """
+    skew = storage.stat(LOCK).mtime - clock.now()
+    try:
+        if abs(skew) >= TOLERANCE:
+            storage.write(SKEW, f"{socket.gethostname()} {skew:.3f}\n".encode())
+            return skew
+        storage.remove(SKEW)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if not is_full(error):
+            raise
+    return 0.0 if abs(skew) < TOLERANCE else skew
 
 
 def remembered_skew(storage: Storage) -> float:
-    """The skew when this machine last took the lock, for those who change nothing; 0 when it never did."""
+    """The skew when this machine last measured it; 0 when there was none, or it never did."""
     with read_errors(storage):
         try:
-            content, mtime = storage.read(LOCK, 400)
+            content, _ = storage.read(SKEW, 400)
         except FileNotFoundError:
             return 0.0
-    owner = _OWNER.fullmatch(content.decode(errors="replace"))
-    if owner is None or owner["host"] != socket.gethostname():
+    host, _, skew = content.decode(errors="replace").strip().partition(" ")
+    try:
+        return float(skew) if host == socket.gethostname() else 0.0
+    except ValueError:
         return 0.0
-    return _beyond_tolerance(mtime - float(owner["at"]))
-
-
-def _beyond_tolerance(skew: float) -> float:
-    return skew if abs(skew) >= TOLERANCE else 0.0
 
 
 # -- space and failures

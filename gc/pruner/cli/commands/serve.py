@@ -126,4 +126,5 @@ def _prepare(place: Place) -> None:
     with state.locked(place.storage, place.clock):
         place.window.recover()
         with state.write_errors(place.storage, "no run has begun"):
+            place.measured_time()
             state.reserve(place.storage)
