@@ -98,7 +98,7 @@ class _Done:
         return {
             "action": self.action,
             "blobs": blobs,
-            "tags": list(self.tags),
+            "tags": [{"repositories": [name], "tag": tag} for name, _, tag in map(_parted, self.tags)],
             "links": self.links,
             "bytes": self._bytes(),
             "notes": list(self.notes),
@@ -117,6 +117,10 @@ class _Done:
 
     def _bytes(self) -> int:
         return sum(blob.bytes for blob in self.blobs)
+
+
+def _parted(name: str) -> tuple[str, str, str]:
+    return name.rpartition(":")
 
 
 def _total(action: str, blobs: int, size: int, *, links: int = 0, tags: int = 0) -> str:
