@@ -13,7 +13,6 @@ from pruner.cli.console import say
 from pruner.decide.plan import Removal
 from pruner.inspect.report import Report, format_bytes
 from pruner.inspect.tables import one_line, table
-from pruner.observe.recorder import keep
 from pruner.settings.table import Part
 from pruner.sweep import run as pruning
 from pruner.tree import layout
@@ -49,6 +48,8 @@ def run(call: Call) -> int:
     place = call.place()
     outcome = pruning.plan(place)
     if call.arguments.record:
+        from pruner.observe.recorder import keep  # only here: a plan is to start fast
+
         keep(place, outcome)
     report = Report.of(outcome)
     if call.served:
