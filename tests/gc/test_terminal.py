@@ -214,3 +214,59 @@ def test_json_is_compact_unless_a_terminal_reads_it(pruner: Pruner, terminals: l
         text, _ = PrunerProcess(pruner.config).start(*words, "--output", "json").communicate(timeout=60)
         assert text.count("\n") == 1
         assert set(json.loads(text)) == set(json.loads(shown[start:]))
+
+
+def trashed(pruner: Pruner) -> PrunerProcess:
+    process = PrunerProcess(pruner.config)
+    process.report("run", *AT_ONCE, "--trash", "1d")
+    return process
+
+
+def test_the_trash_is_a_table(pruner: Pruner, terminals: list[Terminal]) -> None:
+    pruner.tree.push("team/app9", image([layer("dropped")], "dropped"), "old")
+    age(pruner.data, 86400)
+    process = PrunerProcess(pruner.config, {"GC_RETENTION": '[{"tags": "old", "keepLast": 0}]'})
+    process.report("run", *AT_ONCE, "--trash", "1d")
+    terminals.append(Terminal(pruner, "trash", "list", "--trash", "1d", PAGER="cat"))
+    code, shown = terminals[0].end()
+    assert code == 0
+    rows = [line.split() for line in shown.splitlines()]
+    head = next(row for row in rows if row[:1] == ["KIND"])
+    assert head == ["KIND", "REPOSITORY", "TAG", "BYTES", "AGE", "GOES", "DIGEST"]
+    tag = next(row for row in rows if row[:1] == ["tag"])
+    assert tag[1:4] == ["team/app9", "old", "-"] and tag[-1].startswith("sha256:")
+    assert any(row[:1] == ["layer"] and row[1].startswith("team/app") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("answer", "gone"), [(b"yes\n", True), (b"y\n", True), (b"no\n", False), (b"\n", False)]
+)
+def test_a_purge_at_a_terminal_asks_first(
+    pruner: Pruner, terminals: list[Terminal], answer: bytes, gone: bool
+) -> None:
+    process = trashed(pruner)
+    before = len(process.report("trash", "list")["blobs"])
+    terminals.append(Terminal(pruner, "trash", "purge", PAGER="cat"))
+    terminals[0].read_until(b"[yes/no] ")
+    terminals[0].type(answer)
+    code, shown = terminals[0].end()
+    assert code == 0
+    assert f"Destroy {before} blobs, " in shown
+    assert len(process.report("trash", "list")["blobs"]) == (0 if gone else before)
+    assert ("nothing was destroyed" in shown) == (not gone)
+
+
+def test_a_question_is_left_by_control_c_or_spared_by_an_option(
+    pruner: Pruner, terminals: list[Terminal]
+) -> None:
+    process = trashed(pruner)
+    terminals.append(Terminal(pruner, "trash", "purge"))
+    terminals[0].read_until(b"[yes/no] ")
+    terminals[0].type(b"\x03")
+    code, shown = terminals[0].end()
+    assert code == 143 and "Traceback" not in shown
+    assert process.report("trash", "purge", "--dry-run")["blobs"] != []
+    terminals.append(Terminal(pruner, "trash", "purge", "--yes", PAGER="cat"))
+    code, shown = terminals[1].end()
+    assert code == 0 and "[yes/no]" not in shown and "blobs purged" in shown
+    assert process.report("trash", "list")["blobs"] == []

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
+import select
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
 from pruner.cli import output
+from pruner.clock import Clock
 from pruner.delays import PROGRESS_LINE
 from pruner.settings.durations import format_duration
 
 log = logging.getLogger("pruner")
+
+_GLANCE = 0.2
+"""Seconds between two looks whether the process was asked to end, while a person thinks."""
 
 
 def say(message: str, /, *, error: bool = False, **fields: Any) -> None:
@@ -65,6 +70,14 @@ def set_up_log(form: str) -> None:
     log.handlers[:] = [handler]
     log.setLevel(logging.INFO)
     log.propagate = False
+
+
+def ask(question: str, clock: Clock) -> bool:
+    """Whether the person at the terminal answers yes; raises Stopped when asked to end meanwhile."""
+    print(f"{question} [yes/no] ", end="", file=sys.stderr, flush=True)
+    while not select.select([sys.stdin], [], [], _GLANCE)[0]:
+        clock.sleep(0)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 class Progress(Protocol):

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pruner.cli.call import Call
-from pruner.cli.console import say
+from pruner.cli.console import ask, say
+from pruner.cli.output import is_terminal
 from pruner.decide.taken import Trashed
 from pruner.errors import UsageError
 from pruner.inspect.report import format_bytes
-from pruner.settings.durations import format_moment
+from pruner.inspect.tables import table
+from pruner.settings.durations import format_duration, format_moment
 from pruner.settings.table import Part
 from pruner.storage import read_errors
 from pruner.sweep import purge, restore, trash
+from pruner.sweep.place import Place
 
 SETTINGS: tuple[Part, ...] = ("look", "trash", "storage")
 FORMS = ("text", "json")
@@ -37,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all", action="store_true", help="restore: everything")
     parser.add_argument("--dry-run", action="store_true", help="purge, expire: say what would be destroyed")
+    parser.add_argument("--yes", action="store_true", help="purge: do not ask, as it does on a terminal")
 
 
 def changes(arguments: argparse.Namespace) -> bool:
@@ -47,6 +52,7 @@ def changes(arguments: argparse.Namespace) -> bool:
 @dataclass(frozen=True, slots=True)
 class _List:
     entries: Sequence[trash.Entry]
+    now: float
 
     def to_json(self) -> dict[str, Any]:
         """As JSON data; bytes and seconds are numbers."""
@@ -56,9 +62,13 @@ class _List:
 
     def text(self) -> str:
         """As lines for a terminal."""
-        lines = [_line(entry) for entry in self.entries]
         tags = sum(entry.kind == "tag" for entry in self.entries)
-        return "\n".join([*lines, _total("list", len(lines) - tags, self._bytes(), tags=tags)])
+        total = _total("list", len(self.entries) - tags, self._bytes(), tags=tags)
+        if not self.entries:
+            return total
+        rows = [_row(entry, self.now) for entry in self.entries]
+        head = ("KIND", "REPOSITORY", "TAG", "BYTES", "AGE", "GOES", "DIGEST")
+        return "\n".join([*table([head, *rows], right={3, 4}), total])
 
     def _bytes(self) -> int:
         return sum(entry.bytes for entry in self.entries)
@@ -74,14 +84,14 @@ def _entry(entry: trash.Entry) -> dict[str, Any]:
     }
 
 
-def _line(entry: trash.Entry) -> str:
+def _row(entry: trash.Entry, now: float) -> tuple[str, ...]:
     names = ", ".join(entry.repositories) or "-"
-    name = f"{names}:{entry.tag}" if entry.tag else names
     if entry.since is None or entry.goes is None:
-        when = "held by a run at work"
+        age, goes = "-", "held by a run at work"
     else:
-        when = f"since {format_moment(entry.since)}, goes {format_moment(entry.goes)}"
-    return f"{entry.kind}  {name}  {entry.digest}  {format_bytes(entry.bytes)}  {when}"
+        age, goes = format_duration(max(0.0, now - entry.since)), format_moment(entry.goes)
+    tag, size = entry.tag or "-", "-" if entry.kind == "tag" else format_bytes(entry.bytes)
+    return (entry.kind, names, tag, size, age, goes, entry.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +158,7 @@ def run(call: Call) -> int:
         skew = place.time().skew
         with read_errors(place.storage):
             entries = trash.entries(place.storage, place.settings.trash, skew)
-        call.show(_List(entries))
+        call.show(_List(entries, call.clock.now()))
         return 0
     if not has_tree:
         # Without a tree there is no trash, and no folder is made for one where a mount may be missing.
@@ -156,6 +166,8 @@ def run(call: Call) -> int:
     elif action == "restore":
         back = restore.restore(place, None if arguments.all else list(arguments.names))
         result = _Done("restore", back.blobs, back.links, back.tags, back.notes)
+    elif action == "purge" and not arguments.dry_run and not _is_wanted(call, place):
+        result = _Done("purge", (), notes=("nothing was destroyed: the answer was not yes",))
     else:
         destroy = purge.purge if action == "purge" else purge.expire
         gone = destroy(place, dry_run=arguments.dry_run)
@@ -165,6 +177,18 @@ def run(call: Call) -> int:
     else:
         call.show(result)
     return 0
+
+
+def _is_wanted(call: Call, place: Place) -> bool:
+    """Whether to destroy the whole trash: at a terminal a person says so, elsewhere the command does."""
+    if call.arguments.yes or call.served or not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
+        return True
+    with read_errors(place.storage):
+        blobs = trash.listing(place.storage)
+    if not blobs:
+        return True
+    size = format_bytes(sum(blob.bytes for blob in blobs))
+    return ask(f"Destroy {len(blobs)} blobs, {size}, so that no tag can be restored?", call.clock)
 
 
 def _left(gone: purge.Purged) -> tuple[str, ...]:
