@@ -19,7 +19,7 @@ from tests.gc.images import image, layer
 FORMER = "04747a0af0ca3d30ab8f939bfece7b3d10cda3bb"
 PROGRAM = ("Pulumi.yaml", "__main__.py", "components", "gc")
 IMAGE = image([layer("upgrade", 1 << 16)], "upgrade")
-Upgraded = tuple[dict[str, str], SecureClient, str]
+Upgraded = tuple[dict[str, str], SecureClient]
 KEPT = ("namespaces", "deployments", "services", "registryaddresses")
 
 
@@ -42,7 +42,7 @@ def stack(make_stack: MakeStack) -> Stack:
 
 @pytest.fixture(scope="module")
 def upgraded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
-    """Deployed by the former program, pushed to, and deployed by this one: what was, and what was said."""
+    """Deployed by the former program, pushed to, and deployed by this one: what was before."""
     folder = tmp_path_factory.mktemp("former")
     former_program(folder)
     shutil.copy(stack.engine.config_file, folder)
@@ -51,7 +51,8 @@ def upgraded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     client = before.client()
     client.push("team/app", IMAGE, "1")
     was = {**identities(before), **before.engine.outputs()}
-    yield was, client, stack.up()
+    stack.up()
+    yield was, client
 
 
 def identities(stack: Stack) -> dict[str, str]:
@@ -65,7 +66,7 @@ def identities(stack: Stack) -> dict[str, str]:
 
 
 def test_the_objects_are_the_same_and_so_is_what_was_published(stack: Stack, upgraded: Upgraded) -> None:
-    was, _, _ = upgraded
+    was, _ = upgraded
     now = {**identities(stack), **stack.engine.outputs()}
     assert {key: now[key] for key in was} == was
     assert set(KEPT) <= set(was)
@@ -74,19 +75,8 @@ def test_the_objects_are_the_same_and_so_is_what_was_published(stack: Stack, upg
 def test_a_client_of_before_pulls_what_it_pushed(
     upgraded: Upgraded,
 ) -> None:
-    _, client, _ = upgraded
+    _, client = upgraded
     client.check("team/app", "1", IMAGE)
-
-
-def test_nothing_but_the_pruners_program_is_made_anew(
-    upgraded: Upgraded,
-) -> None:
-    _, _, said = upgraded
-    for line in said.splitlines():
-        if "tls:" in line or "Namespace" in line or "Service" in line.split():
-            assert "replac" not in line, line
-            assert "delet" not in line, line
-            assert "creat" not in line, line
 
 
 @pytest.mark.usefixtures("upgraded")
