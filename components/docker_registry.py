@@ -94,22 +94,18 @@ class DockerRegistry(pulumi.ComponentResource):
         )
 
 
-def _recorded(args: DockerRegistryArgs | Mapping[str, Any]) -> dict[str, Any]:
-    """The args as the state holds them."""
-    given = dict(args) if isinstance(args, Mapping) else _fields(args)
-    return {camel_case(field): value for field, value in given.items() if value is not None}
+def _recorded(given: object) -> dict[str, Any]:
+    """The args, or an object in them, as the state holds it."""
+    # Not `asdict`, which copies what it finds: an Output is not a value to copy.
+    fields = cast("Mapping[str, object]", given if isinstance(given, Mapping) else vars(given))
+    return {camel_case(name): _plain(value) for name, value in fields.items() if value is not None}
 
 
-def _fields(args: Any) -> dict[str, Any]:
-    # Not `asdict`, which copies what it finds, and an Output is no value to copy.
-    return {field.name: _plain(getattr(args, field.name)) for field in dataclasses.fields(args)}
-
-
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, list):
-        return [_plain(entry) for entry in cast("list[Any]", value)]
-    if dataclasses.is_dataclass(value):
-        return {camel_case(field): entry for field, entry in _fields(value).items() if entry is not None}
+        return [_plain(entry) for entry in cast("list[object]", value)]
+    if isinstance(value, Mapping) or dataclasses.is_dataclass(value):
+        return _recorded(cast("object", value))
     return value
 
 

@@ -13,8 +13,8 @@ from . import pod
 from .certificates import Certificates
 from .cluster import OWNER_ANNOTATION, SERVICE
 from .labels import SELECTOR, Labels
-from .pruner import Pruner
 from .settings import HostPath, Settings
+from .sidecar import Pruner
 
 # Seconds. On SIGTERM the registry takes no new request and lets those in flight end; the pod gives it, and
 # the pruner's step at hand, a little longer than that.

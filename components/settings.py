@@ -217,7 +217,11 @@ def _policy(entry: object) -> object:
     if isinstance(entry, RetentionPolicy):
         entry = {name: value for name, value in dataclasses.asdict(entry).items() if value is not None}
     if isinstance(entry, Mapping):
-        return {
-            accepted.camel_case(str(key)): value for key, value in cast("Mapping[str, Any]", entry).items()
-        }
+        fields = cast("Mapping[str, object]", entry).items()
+        return {accepted.camel_case(key): _whole(value) for key, value in fields}
     return entry
+
+
+def _whole(value: object) -> object:
+    # A number of another language comes as 3.0, and is the same setting.
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -28,8 +28,8 @@ def test_there_are_the_components_that_the_design_names() -> None:
         "certificates.py:Certificates",
         "docker_registry.py:DockerRegistry",
         "external_address.py:ExternalAddress",
-        "pruner.py:Pruner",
         "registry.py:Registry",
+        "sidecar.py:Pruner",
     ]
 
 
@@ -72,6 +72,12 @@ def test_a_component_records_its_inputs(component: ast.ClassDef) -> None:
     recorded = call.args[2]
     assert not isinstance(recorded, ast.Constant)
     assert not isinstance(recorded, ast.Dict) or recorded.keys
+
+
+def test_nobody_changes_where_python_looks() -> None:
+    paths = [program.ROOT / "__main__.py", *(program.ROOT / "examples").rglob("*.py")]
+    for path in [*paths, *(program.ROOT / "components").glob("*.py"), *(program.ROOT / "gc").rglob("*.py")]:
+        assert "sys.path" not in path.read_text(), path
 
 
 def test_nobody_imports_the_folder_by_a_second_name() -> None:

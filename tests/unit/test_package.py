@@ -8,14 +8,18 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import grpc
 import pytest
 import yaml
+from pulumi.provider.experimental.analyzer import Analyzer
 from pulumi.provider.experimental.component import ComponentProvider
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 import pruner
-from docker_registry_stack import DockerRegistry, bundle
+from docker_registry_stack import DockerRegistry, DockerRegistryArgs, RetentionPolicy, Storage, bundle
+from docker_registry_stack.settings import settle
 from tests.unit import program
 
 SCHEMA = Path(__file__).with_name("schema.json")
@@ -116,6 +120,46 @@ def test_the_plugin_is_found_and_installs_the_package_that_it_serves() -> None:
     ]
     assert wanted == [".."]
     assert (folder / ".." / "pyproject.toml").exists()
+
+
+def test_the_engine_starts_the_plugin_from_its_folder_and_gets_the_schema(site: Path, tmp_path: Path) -> None:
+    # Python looks first in the folder that it runs: none of our modules may have the name of a library.
+    with subprocess.Popen(
+        [sys.executable, str(program.ROOT / "components"), "127.0.0.1:1"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(site)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            port = int(process.stdout.readline())
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+                provider = cast("Any", provider_pb2_grpc.ResourceProviderStub(channel))
+                served = provider.GetSchema(provider_pb2.GetSchemaRequest(version=0)).schema
+        finally:
+            process.kill()
+    assert json.loads(served) == schema()
+
+
+def test_what_other_languages_send_is_what_the_args_mean() -> None:
+    definition = Analyzer("docker-registry").analyze([DockerRegistry])["component_definitions"][
+        "DockerRegistry"
+    ]
+    provider = ComponentProvider([DockerRegistry], "docker-registry")
+    sent = {
+        "nodePort": 31000.0,
+        "storage": {"path": "/srv"},
+        "gcMaxFraction": 0.25,
+        "retention": [{"repositories": ["ci/*"], "keepLast": 3.0, "untagged": "after 2h"}],
+    }
+    args = DockerRegistryArgs(
+        node_port=31000,
+        storage=Storage(path="/srv"),
+        gc_max_fraction=0.25,
+        retention=[RetentionPolicy(repositories=["ci/*"], keep_last=3, untagged="after 2h")],
+    )
+    assert settle(provider.map_inputs(sent, definition)) == settle(args)
 
 
 def schema() -> dict[str, Any]:
