@@ -9,11 +9,11 @@ import pulumi_kubernetes as k8s
 import pulumi_tls as tls
 import yaml
 
-from . import pod
+from . import pod, storage
 from .certificates import Certificates
 from .cluster import OWNER_ANNOTATION, SERVICE
 from .labels import SELECTOR, Labels
-from .settings import HostPath, Settings
+from .settings import Settings
 from .sidecar import Pruner
 
 # Seconds. On SIGTERM the registry takes no new request and lets those in flight end; the pod gives it, and
@@ -204,16 +204,11 @@ def _pod(
         enable_service_links=False,
         termination_grace_period_seconds=_TERMINATION,
         security_context=pod.pod_security(),
-        affinity=_affinity(settings.storage),
+        affinity=storage.affinity(settings.storage),
         init_containers=pruner.init_containers,
         containers=[_container(settings, http_secret), pruner.container],
         volumes=[
-            k8s.core.v1.VolumeArgs(
-                name=pod.DATA,
-                host_path=k8s.core.v1.HostPathVolumeSourceArgs(
-                    path=settings.storage.path, type="DirectoryOrCreate"
-                ),
-            ),
+            storage.volume(settings.storage),
             *_config_volumes(settings, config),
             k8s.core.v1.VolumeArgs(
                 name=_TLS,
@@ -238,26 +233,6 @@ def _config_volumes(settings: Settings, config: k8s.core.v1.ConfigMap) -> list[k
             name=pod.CONFIG, empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit="1Mi")
         ),
     ]
-
-
-def _affinity(storage: HostPath) -> k8s.core.v1.AffinityArgs | None:
-    if storage.node is None:
-        return None
-    return k8s.core.v1.AffinityArgs(
-        node_affinity=k8s.core.v1.NodeAffinityArgs(
-            required_during_scheduling_ignored_during_execution=k8s.core.v1.NodeSelectorArgs(
-                node_selector_terms=[
-                    k8s.core.v1.NodeSelectorTermArgs(
-                        match_fields=[
-                            k8s.core.v1.NodeSelectorRequirementArgs(
-                                key="metadata.name", operator="In", values=[storage.node]
-                            )
-                        ]
-                    )
-                ]
-            )
-        )
-    )
 
 
 def _container(settings: Settings, http_secret: k8s.core.v1.Secret) -> k8s.core.v1.ContainerArgs:
