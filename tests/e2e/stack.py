@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -140,23 +141,22 @@ class Stack:
         """Pull `name` into a docker archive."""
         self._skopeo("--src-cert-dir", self._remote(name), f"docker-archive:{archive}:{name}")
 
-    def podman_push(self, archive: Path, name: str) -> str:
-        """Load a docker archive and push it as `name`; returns the image's id, the digest of its config."""
-        loaded = self._podman("load", "--quiet", f"--input={archive}").partition("Loaded image: ")[2].strip()
-        identity = self._podman("image", "inspect", "--format={{.Id}}", loaded).strip()
-        self._podman("push", "--quiet", f"--cert-dir={self._trust()}", loaded, self._remote(name))
-        self._podman("rmi", "--force", loaded)
-        return identity
+    def podman_push_and_pull(self, archive: Path, name: str) -> tuple[str, str]:
+        """Push a docker archive as `name`, forget it and pull it: the image's id before and after."""
+        # Podman takes no run folder whose path is longer than 50 characters.
+        with tempfile.TemporaryDirectory(dir="/tmp") as own:
 
-    def podman_pull(self, name: str) -> str:
-        """Pull `name` and return its image's id."""
-        return self._podman("pull", "--quiet", f"--cert-dir={self._trust()}", self._remote(name)).strip()
+            def podman(*words: str) -> str:
+                folders = (f"--root={own}/storage", f"--runroot={own}/run", f"--tmpdir={own}/tmp")
+                plain = ("--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none")
+                return run(["podman", *folders, *plain, *words], what=f"podman {words[0]}").strip()
 
-    def _podman(self, *words: str) -> str:
-        own = self.scratch / f"{self.engine.stack}-podman"
-        folders = (f"--root={own}/storage", f"--runroot={own}/run", f"--tmpdir={own}/tmp")
-        quiet = ("--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none")
-        return run(["podman", *folders, *quiet, *words], what=f"podman {words[0]}")
+            trust = f"--cert-dir={self._trust()}"
+            loaded = podman("load", "--quiet", f"--input={archive}").partition("Loaded image: ")[2]
+            before = podman("image", "inspect", "--format={{.Id}}", loaded)
+            podman("push", "--quiet", trust, loaded, self._remote(name))
+            podman("rmi", "--force", before)
+            return before, podman("pull", "--quiet", trust, self._remote(name))
 
     def _trust(self) -> Path:
         """A folder with the published authority alone, as these clients want it."""

@@ -97,8 +97,8 @@ def test_podman_pushes_and_pulls(stack: Stack, tmp_path: Path) -> None:
     rootfs.mkdir()
     (rootfs / "file").write_bytes(layer("podman", MIB))
     pack(rootfs, ImageConfig("localhost/podman:1"), tmp_path / "image.tar")
-    pushed = stack.podman_push(tmp_path / "image.tar", "tools/podman:1")
-    assert stack.podman_pull("tools/podman:1") == pushed
+    pushed, pulled = stack.podman_push_and_pull(tmp_path / "image.tar", "tools/podman:1")
+    assert pulled == pushed
 
 
 def test_a_retagged_image_goes_from_disk_and_the_new_one_stays(stack: Stack, client: SecureClient) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -13,8 +14,10 @@ import pytest
 
 from deploy.workspace import CHECKOUT
 from sandbox.api import api_of, is_ready
-from sandbox.cluster import is_up
+from sandbox.cluster import is_up, kubectl
+from sandbox.commands import run
 from sandbox.components import KERNEL_SETTINGS
+from sandbox.images import PYTHON_REFERENCE
 from sandbox.place import MOUNT_POINTS, STATE_ROOT, Place
 from sandbox.processes import find_node
 from tests.e2e.stack import until
@@ -44,6 +47,47 @@ def host() -> dict[str, list[str]]:
     found["mounts"] = [line for line in found["mounts"] if any(path in line for path in SANDBOX_MOUNTS)]
     found["control groups"] = [line for line in found["control groups"] if line.endswith(OTHER.cgroup)]
     return found
+
+
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "claim"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+}
+# Writes a file into the claim's volume and ends.
+WRITER = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "writer"},
+    "spec": {
+        "restartPolicy": "Never",
+        "volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "claim"}}],
+        "containers": [
+            {
+                "name": "writer",
+                "image": PYTHON_REFERENCE,
+                "command": ["python3", "-c", "open('/data/written', 'w').write('here')"],
+                "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+            }
+        ],
+    },
+}
+
+
+def test_a_claim_without_a_class_gets_a_volume_that_goes_with_it(cluster: Place) -> None:
+    def on_cluster(*words: str, stdin: str | None = None) -> str:
+        command = (kubectl(cluster), f"--kubeconfig={cluster.kubeconfig}", *words)
+        return run(command, what=f"kubectl {words[0]}", stdin=stdin)
+
+    for made in (CLAIM, WRITER):
+        on_cluster("apply", "--filename=-", stdin=json.dumps(made))
+    until(
+        lambda: [path.read_text() for path in cluster.volumes.glob("*/written")] == ["here"],
+        "the pod wrote into a volume on the sandbox's own disk",
+    )
+    on_cluster("delete", "pod/writer", "persistentvolumeclaim/claim")
+    until(lambda: list(cluster.volumes.iterdir()) == [], "the volume goes with its claim")
 
 
 @pytest.fixture

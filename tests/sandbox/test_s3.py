@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ def ask(server: S3, method: str, path: str, body: str = "", secret: str | None =
     config = f'user = "{server.access_key}:{server.secret_key if secret is None else secret}"\n'
     command = ["curl", "--silent", "--show-error", "--noproxy", "*", "--config", "-", "--request", method]
     command += ["--aws-sigv4", f"aws:amz:{REGION}:s3", "--write-out", "\n%{http_code}"]
+    command += ["--header", f"x-amz-content-sha256: {hashlib.sha256(body.encode()).hexdigest()}"]
     command += ["--data-binary", body] if method == "PUT" else []
     done = subprocess.run(
         [*command, f"{server.endpoint}{path}"], input=config, capture_output=True, text=True, check=True
