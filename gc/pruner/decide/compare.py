@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pruner.decide.look import Look
+from pruner.decide.plan import Removal
 from pruner.tree import layout
 
 
-def missing_links(look: Look) -> frozenset[str]:
-    """Paths of links that something live needs and that are not there."""
-    missing: set[str] = set()
-    for name, marks in look.marks.repositories.items():
-        repository = look.tree.repositories[name]
-        path = repository.path
-        layers = marks.needed_layers - repository.layers.keys()
-        revisions = marks.revisions - repository.revisions.keys()
-        missing.update(layout.layer_link(path, digest) for digest in layers)
-        missing.update(layout.revision_link(path, digest) for digest in revisions)
-    return frozenset(missing)
+def misses(look: Look, removal: Removal) -> bool:
+    """Whether something live needs the link to a layer or a manifest that was removed, and it is away."""
+    marks = look.marks.repositories.get(removal.repository)
+    if marks is None:
+        return False
+    repository = look.tree.repositories[removal.repository]
+    if removal.kind == "revision":
+        return removal.digest in marks.revisions and removal.digest not in repository.revisions
+    if removal.kind == "layer-link":
+        return removal.digest in marks.needed_layers and removal.digest not in repository.layers
+    return False
 
 
 def pushed_and_deleted(first: Look, later: Look, emptied: Mapping[str, float]) -> frozenset[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
-from pruner.decide.compare import missing_links, pushed_and_deleted
+from pruner.decide.compare import misses, pushed_and_deleted
 from pruner.decide.look import Look
 from pruner.decide.plan import LINKS, Removal
 from pruner.decide.taken import Trashed, is_due
@@ -188,10 +188,9 @@ def heal(work: Work, look: Look) -> None:
     """Put back from the trash what the look misses: a killed run may not have lived to do it."""
     # A copy of a blob that is in its place again goes, or the run would take the blob for the copy.
     _put_back_wanted(work, trash.listing(work.storage), look.marks.blobs | look.tree.blobs)
-    missing = missing_links(look)
-    for batch in trash.batches(work.storage) if missing else ():
+    for batch in trash.batches(work.storage):
         for held in current.read_journal(work.storage, batch).held:
-            if held.removal.path in missing:
+            if misses(look, held.removal):
                 work.done.put_back += current.put_back_link(work.storage, held)
 
 
