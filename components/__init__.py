@@ -7,7 +7,7 @@ pulumi.export("address", registry.address)
 """
 
 from .args import DockerRegistryArgs, RetentionPolicy, Storage
-from .cluster import ClusterError
+from .connection import ClusterError
 from .docker_registry import DockerRegistry
 from .settings import SettingsError
 

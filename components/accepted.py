@@ -97,6 +97,13 @@ def host_path(value: object) -> str:
     return "/" + "/".join(parts)
 
 
+def claim(value: object) -> str:
+    """The id of a claim, as the pruner makes them."""
+    if isinstance(value, str) and re.fullmatch(r"c[0-9a-f]{7}", value):
+        return value
+    raise ValueError(f"adopt is {value!r}: give the claim that the pod's message names, such as c0123abc")
+
+
 def hosts(value: object) -> tuple[str, ...]:
     """DNS names and IP addresses without scheme and port, none twice; empty for discovery."""
     if not isinstance(value, list):

@@ -24,10 +24,12 @@ class Storage:
 
     kind: str | None = "hostPath"
     """The kind of storage, hostPath"""
-    path: pulumi.Input[str] | None = "/var/lib/docker-registry"
-    """The absolute path of the folder, made if need be"""
+    path: pulumi.Input[str] | None = None
+    """The absolute path of the folder, made if need be; if left out, one that is named after the namespace"""
     node: pulumi.Input[str] | None = None
     """The name of the node that holds it, needed where there are several"""
+    adopt: str | None = None
+    """The claim of the images to take over, as the registry's pod says when it does not start because of it"""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,8 @@ class Certificates(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`owner` tells this authority from another stack's in a list of trusted ones."""
-        super().__init__("docker-registry:index:Certificates", name, {"owner": owner, "hosts": hosts}, opts)
+        # The owner is no input of the component: a stack that is renamed has the same certificates.
+        super().__init__("docker-registry:index:Certificates", name, {"hosts": hosts}, opts)
         child = pulumi.ResourceOptions(parent=self)
         # An authority keeps the name it was made with: another name would be another authority to trust.
         named_once = pulumi.ResourceOptions(parent=self, ignore_changes=["subject"])

@@ -1,96 +1,177 @@
 """What the program has to know of the cluster before it declares anything.
 
 The provider's preview succeeds on a cluster that does not answer, and a NodePort that is taken fails only
-when half of the stack stands. So the cluster is asked first, with the provider's own kubeconfig and context.
+when half of the stack stands. So the cluster is asked first. What is read is a check, no more: nothing that
+is declared follows from it but the addresses of the nodes, where no host is configured, and those follow what
+was published before, so that they do not flip. (A definition newer than ours is declared as it is there.)
 """
 
 from __future__ import annotations
 
-import os
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import pulumi
-import yaml
-from kubernetes import client as untyped_client
-from kubernetes import config as untyped_config
 from urllib3.exceptions import HTTPError
 
+from . import addresses
+from .addresses import Node
+from .connection import CHOOSE, ClusterError, OutOfReachError, client, connect
+from .definition import GROUP, NAME, PLURAL, VERSION
 from .settings import Settings, known
 
-# The official client declares next to no types.
-client = cast("Any", untyped_client)
-config = cast("Any", untyped_config)
-
-DEFINITION = "registryaddresses.docker-registry.internal"
-OWNER_ANNOTATION = "docker-registry.internal/owned-by"
 SERVICE = "registry"
-
-_DEFAULT = Path("~/.kube/config")
-_CHOOSE = (
-    "choose another by KUBECONFIG, `pulumi config set kubernetes:kubeconfig` or "
-    "`pulumi config set kubernetes:context`"
-)
 
 # Connecting and reading, seconds each. A cluster further away than that is no place to deploy to.
 _TIMEOUT = (5, 15)
+_MISSING = 404
 
-
-class ClusterError(pulumi.RunError):
-    """The cluster does not answer, refuses to, or has no room for this stack."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A node by name, with its addresses."""
-
-    name: str
-    external: tuple[str, ...]
-    internal: tuple[str, ...]
+_CHECKS = "that the port is free, that storage.node is a node, and what other registries have defined there"
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """What was found: the nodes by name, and the stack that owns the definition, None where there is none."""
+    """What was found: the nodes by name, the Services, the definition of the address resource and our own.
+
+    `definition` is None where there is none, `published` the hosts that our address resource names.
+    """
 
     nodes: tuple[Node, ...]
-    definition_owner: str | None
-
-    def addresses(self) -> tuple[str, ...]:
-        """Every address of every node, those for the outside first. Raises ClusterError if there is none."""
-        found = [address for node in self.nodes for address in node.external]
-        found += [address for node in self.nodes for address in node.internal]
-        if not found:
-            raise ClusterError("no node of the cluster has an address: set externalHosts to what leads there")
-        return tuple(dict.fromkeys(found))
+    services: tuple[Mapping[str, Any], ...]
+    definition: Mapping[str, Any] | None
+    published: tuple[str, ...]
 
 
-def survey(settings: Settings, stack: str) -> Cluster:
-    """Asks the provider's cluster on behalf of `stack`, whose own objects carry its name.
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """What follows: the hosts to publish where none is configured, and the definition that is there."""
 
-    Raises ClusterError, with what to do, before anything is declared.
+    hosts: tuple[str, ...]
+    definition: Mapping[str, Any] | None
+
+
+def survey(settings: Settings, *, of_another_provider: bool) -> Surveyed:
+    """Asks the cluster before anything is declared. Raises ClusterError, with what to do.
+
+    With hosts configured a preview needs no cluster and says what it could not check; an update does. The
+    cluster `of_another_provider`, one that the program brings along, cannot be asked from here.
     """
-    api = _connect(pulumi.Config("kubernetes"))
+    discover = settings.external_hosts == ()
+    if of_another_provider:
+        if discover:
+            raise ClusterError(
+                "the nodes of a cluster that a provider of the program leads to are not known beforehand: "
+                "set externalHosts to the names or addresses that lead there"
+            )
+        pulumi.log.info(f"not checked, as the provider is the program's: {_CHECKS}")
+        return Surveyed((), None)
     try:
-        core = client.CoreV1Api(api)
-        nodes = core.list_node(_request_timeout=_TIMEOUT)
-        services = core.list_service_for_all_namespaces(_request_timeout=_TIMEOUT)
-        definitions = client.ApiextensionsV1Api(api).list_custom_resource_definition(
-            field_selector=f"metadata.name={DEFINITION}", _request_timeout=_TIMEOUT
+        cluster = read(known(settings.namespace))
+    except OutOfReachError as error:
+        if discover or not pulumi.runtime.is_dry_run():
+            raise
+        pulumi.log.warn(f"not checked: {_CHECKS}, since {error}")
+        return Surveyed((), None)
+    check(settings, cluster)
+    port = known(settings.node_port)
+    hosts = (
+        addresses.choose(cluster.nodes, cluster.published, _families(settings, cluster), port)
+        if discover
+        else ()
+    )
+    return Surveyed(hosts, cluster.definition)
+
+
+def read(namespace: str | None) -> Cluster:
+    """What the cluster has; `namespace` is the registry's, None while that is not known.
+
+    Raises ClusterError.
+    """
+    api = connect()
+    core = client.CoreV1Api(api)
+    try:
+        nodes = _items(core.list_node(_request_timeout=_TIMEOUT, _preload_content=False))
+        services = _items(
+            core.list_service_for_all_namespaces(_request_timeout=_TIMEOUT, _preload_content=False)
         )
+        definitions = _items(
+            client.ApiextensionsV1Api(api).list_custom_resource_definition(
+                field_selector=f"metadata.name={NAME}", _request_timeout=_TIMEOUT, _preload_content=False
+            )
+        )
+        published = _published(api, namespace) if definitions and namespace else ()
     except client.ApiException as error:
-        raise ClusterError(
+        raise OutOfReachError(
             f"the cluster refused to list what is on it ({error.status} {error.reason}): "
             "use a kubeconfig whose user may administer the cluster"
         ) from None
     except HTTPError as error:
         where = f"the cluster at {api.configuration.host}"
-        raise ClusterError(f"{where} does not answer ({_root(error)}): start it, or {_CHOOSE}") from None
-    _refuse_taken_port(known(settings.node_port), stack, services.items)
-    found = tuple(sorted(map(_node, nodes.items), key=lambda node: node.name))
-    _check_storage_node(settings, [node.name for node in found])
-    return Cluster(nodes=found, definition_owner=next(map(_owner, definitions.items), None))
+        raise OutOfReachError(f"{where} does not answer ({_root(error)}): start it, or {CHOOSE}") from None
+    found = tuple(sorted(map(_node, nodes), key=lambda node: node.name))
+    return Cluster(found, tuple(services), next(iter(definitions), None), published)
+
+
+def check(settings: Settings, cluster: Cluster) -> None:
+    """Raises ClusterError for what the cluster has no room for."""
+    port, namespace = known(settings.node_port), known(settings.namespace)
+    for service in cluster.services:
+        spec, metadata = service["spec"], service["metadata"]
+        where = f"{metadata['namespace']}/{metadata['name']}"
+        ports = [each.get("nodePort") for each in spec.get("ports") or ()] + [spec.get("healthCheckNodePort")]
+        if port is not None and port in ports and not _is_own(service, namespace):
+            raise ClusterError(
+                f"port {port} of the nodes is taken by the service {where}: choose another "
+                "with `pulumi config set nodePort`"
+            )
+    names, wanted = [node.name for node in cluster.nodes], known(settings.storage.node)
+    if settings.storage.node is None and len(names) > 1:
+        raise ClusterError(
+            f"the cluster has {len(names)} nodes and storage names none of them, so the pod could start on "
+            f"one that does not hold the images: set storage.node to one of {', '.join(names)}"
+        )
+    if wanted is not None and wanted not in names:
+        raise ClusterError(
+            f"storage.node is {wanted!r}, which is not a node of the cluster: give {' or '.join(names)}"
+        )
+
+
+def _is_own(service: Mapping[str, Any], namespace: str | None) -> bool:
+    """By where it lies, which is the registry's alone, and not by the name of a stack, which changes."""
+    metadata = service["metadata"]
+    return namespace is None or (metadata["namespace"], metadata["name"]) == (namespace, SERVICE)
+
+
+def _families(settings: Settings, cluster: Cluster) -> frozenset[str]:
+    """The families of the Service where it stands, else those that the cluster's Services have."""
+    namespace = known(settings.namespace)
+    own = [service for service in cluster.services if namespace and _is_own(service, namespace)]
+    found = [service["spec"].get("ipFamilies") or () for service in own or cluster.services]
+    return frozenset(family for families in found for family in families)
+
+
+def _published(api: Any, namespace: str) -> tuple[str, ...]:
+    """The hosts that the registry's address resource names; none where there is none."""
+    try:
+        found = client.CustomObjectsApi(api).get_namespaced_custom_object(
+            GROUP, VERSION, namespace, PLURAL, SERVICE, _request_timeout=_TIMEOUT
+        )
+    except client.ApiException as error:
+        if error.status == _MISSING:
+            return ()
+        raise
+    named = cast("dict[str, Any]", found.get("spec") or {}).get("addresses") or ()
+    return tuple(_host(address) for address in named)
+
+
+def _host(address: str) -> str:
+    return address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+
+
+def _items(response: Any) -> list[dict[str, Any]]:
+    return json.loads(response.data)["items"]
 
 
 def _root(error: BaseException) -> BaseException:
@@ -100,72 +181,13 @@ def _root(error: BaseException) -> BaseException:
     return _root(causes[0]) if causes else error
 
 
-def _connect(provider: pulumi.Config) -> Any:
-    """A client for the cluster the provider will use: its configuration, else KUBECONFIG, else in the pod."""
-    if provider.get("cluster"):
-        raise ClusterError("kubernetes:cluster is not followed here: choose a context by kubernetes:context")
-    settings = client.Configuration()
-    try:
-        _load(provider.get("kubeconfig"), provider.get("context"), settings)
-    except yaml.YAMLError:
-        # Its message quotes what it could not read, which may be a token.
-        raise ClusterError(f"no usable kubeconfig (it is not YAML): {_CHOOSE}") from None
-    except (config.ConfigException, OSError) as error:
-        raise ClusterError(f"no usable kubeconfig ({error}): {_CHOOSE}") from None
-    settings.retries = 0
-    return client.ApiClient(settings)
-
-
-def _load(kubeconfig: str | None, context: str | None, settings: Any) -> None:
-    if kubeconfig and ("\n" in kubeconfig or kubeconfig.lstrip().startswith("{")):
-        content = yaml.safe_load(kubeconfig)
-        config.load_kube_config_from_dict(
-            content, context=context, client_configuration=settings, persist_config=False
-        )
-        return
-    path = kubeconfig or os.environ.get("KUBECONFIG")
-    if not path and "KUBERNETES_SERVICE_HOST" in os.environ and not _DEFAULT.expanduser().exists():
-        config.load_incluster_config(client_configuration=settings)
-        return
-    # The client reads KUBECONFIG once, when it is imported; the provider whenever it is asked.
-    path = os.path.expanduser(path or str(_DEFAULT))
-    if not any(map(os.path.exists, path.split(os.pathsep))):
-        raise FileNotFoundError(f"{path} does not exist")
-    config.load_kube_config(path, context=context, client_configuration=settings, persist_config=False)
-
-
-def _refuse_taken_port(node_port: int | None, stack: str, services: list[Any]) -> None:
-    for service in services:
-        ports = [port.node_port for port in service.spec.ports or ()] + [service.spec.health_check_node_port]
-        if node_port is not None and node_port in ports and _owner(service) != stack:
-            where = f"{service.metadata.namespace}/{service.metadata.name}"
-            raise ClusterError(
-                f"port {node_port} of the nodes is taken by the service {where}: choose another "
-                "with `pulumi config set nodePort`"
-            )
-
-
-def _check_storage_node(settings: Settings, nodes: list[str]) -> None:
-    wanted = known(settings.storage.node)
-    if settings.storage.node is None and len(nodes) > 1:
-        pulumi.log.warn(
-            f"the cluster has {len(nodes)} nodes and storage names none of them: the pod may move to one "
-            f"that does not hold the images; set storage.node to one of {', '.join(nodes)}"
-        )
-    if wanted is not None and wanted not in nodes:
-        raise ClusterError(
-            f"storage.node is {wanted!r}, which is not a node of the cluster: give {' or '.join(nodes)}"
-        )
-
-
-def _owner(item: Any) -> str:
-    return cast("dict[str, str]", item.metadata.annotations or {}).get(OWNER_ANNOTATION, "")
-
-
-def _node(item: Any) -> Node:
-    addresses = [(address.type, address.address) for address in item.status.addresses or ()]
+def _node(item: Mapping[str, Any]) -> Node:
+    status = cast("dict[str, Any]", item.get("status") or {})
+    given = [(each["type"], each["address"]) for each in status.get("addresses") or ()]
+    conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
     return Node(
-        name=item.metadata.name,
-        external=tuple(address for kind, address in addresses if kind == "ExternalIP"),
-        internal=tuple(address for kind, address in addresses if kind == "InternalIP"),
+        name=item["metadata"]["name"],
+        ready=conditions.get("Ready") == "True",
+        external=tuple(address for kind, address in given if kind == "ExternalIP"),
+        internal=tuple(address for kind, address in given if kind == "InternalIP"),
     )

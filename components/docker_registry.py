@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pulumi
 
+from . import connection
 from .accepted import camel_case
 from .args import DockerRegistryArgs
 from .certificates import Certificates
@@ -45,10 +46,13 @@ class DockerRegistry(pulumi.ComponentResource):
         settings = settle(args, lambda field: f"{name}: {camel_case(field)}")
         super().__init__("docker-registry:index:DockerRegistry", name, _recorded(args), opts)
         child = pulumi.ResourceOptions(parent=self)
-        stack = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-        cluster = survey(settings, stack)
+        given = self.get_provider("kubernetes:core/v1:Namespace")
+        cluster = survey(settings, of_another_provider=given is not None)
+        if given is None:
+            own = connection.provider(f"{name}-cluster", child)
+            child = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(providers=[own]))
         labels = Labels(settings.namespace, settings.registry_image)
-        hosts = pulumi.Output.from_input(settings.external_hosts or cluster.addresses())
+        hosts = pulumi.Output.from_input(settings.external_hosts or cluster.hosts)
         certificates = Certificates(
             f"{name}-certificates",
             owner=f"{pulumi.get_stack()}/{name}",
@@ -57,9 +61,7 @@ class DockerRegistry(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        registry = Registry(
-            name, settings=settings, labels=labels, certificates=certificates, stack=stack, opts=child
-        )
+        registry = Registry(name, settings=settings, labels=labels, certificates=certificates, opts=child)
         published = ExternalAddress(
             f"{name}-address",
             hosts=hosts,
@@ -68,8 +70,7 @@ class DockerRegistry(pulumi.ComponentResource):
             namespace=registry.namespace,
             service=registry.service,
             ca_pem=certificates.ca_pem,
-            stack=stack,
-            definition_owner=cluster.definition_owner,
+            defined=cluster.definition,
             opts=child,
         )
         self.address = published.address

@@ -11,7 +11,7 @@ import yaml
 
 from . import pod, storage
 from .certificates import Certificates
-from .cluster import OWNER_ANNOTATION, SERVICE
+from .cluster import SERVICE
 from .labels import SELECTOR, Labels
 from .settings import Settings
 from .sidecar import Pruner
@@ -37,10 +37,9 @@ class Registry(pulumi.ComponentResource):
         settings: Settings,
         labels: Labels,
         certificates: Certificates,
-        stack: str,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declares all that lies in the namespace but the address; `stack` marks the Service as its own."""
+        """Declares all that lies in the namespace but the address."""
         inputs = {
             "namespace": settings.namespace,
             "nodePort": settings.node_port,
@@ -94,13 +93,12 @@ class Registry(pulumi.ComponentResource):
             tls_secret=tls_secret.metadata.name,
             opts=child,
         )
+        named = k8s.meta.v1.ObjectMetaArgs(name=SERVICE, namespace=namespace.metadata.name, labels=marks)
         # Never two pods on one tree: neither in a rollout (Recreate) nor when the namespace changes.
         alone = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(delete_before_replace=True))
         k8s.apps.v1.Deployment(
             name,
-            metadata=k8s.meta.v1.ObjectMetaArgs(
-                name=SERVICE, namespace=namespace.metadata.name, labels=marks
-            ),
+            metadata=named,
             spec=k8s.apps.v1.DeploymentSpecArgs(
                 replicas=1,
                 revision_history_limit=2,
@@ -115,15 +113,11 @@ class Registry(pulumi.ComponentResource):
         )
         service = k8s.core.v1.Service(
             f"{name}-service",
-            metadata=k8s.meta.v1.ObjectMetaArgs(
-                name=SERVICE,
-                namespace=namespace.metadata.name,
-                labels=marks,
-                annotations={OWNER_ANNOTATION: stack},
-            ),
+            metadata=named,
             spec=k8s.core.v1.ServiceSpecArgs(
                 type="NodePort",
                 selector=SELECTOR,
+                ip_family_policy="PreferDualStack",
                 # A pod is ready when both containers are: a pruner that cannot start must not cut off the
                 # registry beside it, which there is only one of.
                 publish_not_ready_addresses=True,

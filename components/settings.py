@@ -40,10 +40,14 @@ class SettingsError(pulumi.RunError):
 
 @dataclass(frozen=True, slots=True)
 class HostPath:
-    """A folder of a node: its absolute `path`, and the `node` by name, or None for wherever the pod lands."""
+    """A folder of a node: its absolute `path`, and the `node` by name, or None for wherever the pod lands.
+
+    `adopt` is the claim that may be taken over, None for none.
+    """
 
     path: pulumi.Input[str]
     node: pulumi.Input[str] | None
+    adopt: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +93,14 @@ def settle(
     except ValueError as error:
         raise SettingsError([f"args: {error}"]) from None
     reader = _Reader(args, call)
+    namespace = reader.may_come("namespace", accepted.namespace)
     settings = Settings(
         node_port=reader.may_come("node_port", accepted.node_port),
         external_hosts=reader.read("external_hosts", _hosts),
-        namespace=reader.may_come("namespace", accepted.namespace),
+        namespace=namespace,
         registry_image=reader.may_come("registry_image", accepted.image),
         gc_image=reader.may_come("gc_image", accepted.image),
-        storage=reader.read("storage", _storage),
+        storage=reader.read("storage", lambda value: _storage(value, namespace)),
         cache=reader.read("cache", lambda value: accepted.choice(value, "none", "inmemory")),
         pruning=Pruning(
             mode=reader.pruners("gc_mode"),
@@ -145,6 +150,7 @@ class _Reader:
             raise SettingsError(self._problems)
 
 
+_PATH = "/var/lib/docker-registry"
 _DEFAULTS = dataclasses.asdict(DockerRegistryArgs())
 
 
@@ -192,15 +198,21 @@ def _some_hosts(value: object) -> tuple[str, ...]:
     raise ValueError("externalHosts came out empty: give a host, or leave it out")
 
 
-def _storage(value: Any) -> HostPath:
+def default_path(namespace: str) -> str:
+    """Where the images of the registry in `namespace` are kept by default: no two of a node in one folder."""
+    return _PATH if namespace == _DEFAULTS["namespace"] else f"{_PATH}-{namespace}"
+
+
+def _storage(value: Any, namespace: pulumi.Input[str]) -> HostPath:
     storage = _made(Storage, value)
     default = Storage()
     accepted.choice(default.kind if storage.kind is None else storage.kind, "hostPath")
-    path = default.path if storage.path is None else storage.path
+    path = _later(namespace, default_path) if storage.path is None else storage.path
     node = storage.node
     return HostPath(
         path=_later(path, accepted.host_path),
         node=None if node is None else _later(node, accepted.dns_name),
+        adopt=None if storage.adopt is None else accepted.claim(storage.adopt),
     )
 
 

@@ -7,7 +7,8 @@ import base64
 import pulumi
 import pulumi_kubernetes as k8s
 
-from . import bundle, pod
+from . import access, bundle, pod
+from .cluster import SERVICE
 from .labels import Labels
 from .settings import Pruning, Settings
 
@@ -15,22 +16,14 @@ _BUNDLE = "prune"
 _BUNDLE_FOLDER = "/opt/prune/bin"
 _CA = "ca"
 _SCRATCH = "scratch"
-_TOKEN = "cluster-access"
-_TOKEN_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+_RECORD = f"{SERVICE}-storage"
 
 # The bundle comes last: an image built from gc/Dockerfile has a `prune` of its own, which wins.
 _PATH = f"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:{_BUNDLE_FOLDER}"
 
-# What names an image: the workloads, the revisions kept for a rollback, and the pods themselves.
-_READABLE = (
-    ("", ["pods"]),
-    ("apps", ["deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions"]),
-    ("batch", ["jobs", "cronjobs"]),
-)
-
 
 class Pruner(pulumi.ComponentResource):
-    """What the Deployment takes over: containers, volumes and the service account (None for none).
+    """What the Deployment takes over: containers, volumes and the service account.
 
     The volumes `data` and `config`, and in read-only mode `pristine-config`, are the Deployment's own.
     """
@@ -38,7 +31,7 @@ class Pruner(pulumi.ComponentResource):
     container: k8s.core.v1.ContainerArgs
     init_containers: list[k8s.core.v1.ContainerArgs]
     volumes: list[k8s.core.v1.VolumeArgs]
-    service_account: pulumi.Output[str] | None
+    service_account: pulumi.Output[str]
 
     def __init__(
         self,
@@ -63,17 +56,32 @@ class Pruner(pulumi.ComponentResource):
             immutable=True,
             opts=child,
         )
-        protect = settings.pruning.protect_running
-        self.service_account = _reader(name, namespace, marks, child) if protect else None
+        # The pod writes its data, so none is declared: what the registry claimed outlives every `up`.
+        record = k8s.core.v1.ConfigMap(
+            f"{name}-record",
+            metadata=k8s.meta.v1.ObjectMetaArgs(name=_RECORD, namespace=namespace, labels=marks),
+            opts=child,
+        )
+        self.service_account = access.account(
+            name,
+            namespace=namespace,
+            record=record.metadata.name,
+            protect_running=settings.pruning.protect_running,
+            marks=marks,
+            child=child,
+        )
         self.container = _container(settings)
-        self.init_containers = [_first_config(settings)] if settings.pruning.mode == "readonly" else []
+        self.init_containers = [
+            *([_first_config(settings)] if settings.pruning.mode == "readonly" else []),
+            _claim(settings, namespace, record.metadata.name),
+        ]
         self.volumes = [
             pod.config_map_volume(_BUNDLE, program, 0o555),
             _ca_volume(tls_secret),
             k8s.core.v1.VolumeArgs(
                 name=_SCRATCH, empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit="64Mi")
             ),
-            *([_token_volume()] if protect else []),
+            access.token_volume(),
         ]
         self.register_outputs({"program": program.metadata.name})
 
@@ -131,27 +139,76 @@ def _container(settings: Settings) -> k8s.core.v1.ContainerArgs:
             pod.mount(_BUNDLE, _BUNDLE_FOLDER, read_only=True),
             pod.mount(_CA, pod.TLS_FOLDER, read_only=True),
             pod.mount(_SCRATCH, "/tmp", read_only=False),
-            *([pod.mount(_TOKEN, _TOKEN_FOLDER, read_only=True)] if settings.pruning.protect_running else []),
+            *(
+                [pod.mount(access.TOKEN, access.TOKEN_FOLDER, read_only=True)]
+                if settings.pruning.protect_running
+                else []
+            ),
         ],
+    )
+
+
+def _init_container(
+    name: str,
+    settings: Settings,
+    command: list[pulumi.Input[str]],
+    mounts: list[k8s.core.v1.VolumeMountArgs],
+) -> k8s.core.v1.ContainerArgs:
+    variables = {"PATH": _PATH, "GC_CONFIG": f"{pod.CONFIG_FOLDER}/{pod.CONFIG_FILE}"}
+    return k8s.core.v1.ContainerArgs(
+        name=name,
+        image=settings.gc_image,
+        image_pull_policy="IfNotPresent",
+        command=command,
+        env=[k8s.core.v1.EnvVarArgs(name=key, value=value) for key, value in variables.items()],
+        resources=k8s.core.v1.ResourceRequirementsArgs(
+            requests={"cpu": "10m", "memory": "40Mi"}, limits={"cpu": "1", "memory": "128Mi"}
+        ),
+        security_context=pod.container_security(),
+        volume_mounts=[*mounts, pod.mount(_BUNDLE, _BUNDLE_FOLDER, read_only=True)],
     )
 
 
 def _first_config(settings: Settings) -> k8s.core.v1.ContainerArgs:
     source = f"{pod.PRISTINE_CONFIG_FOLDER}/{pod.CONFIG_FILE}"
-    return k8s.core.v1.ContainerArgs(
-        name="config",
-        image=settings.gc_image,
-        image_pull_policy="IfNotPresent",
-        command=["prune", "init-config", source, f"{pod.CONFIG_FOLDER}/{pod.CONFIG_FILE}"],
-        env=[k8s.core.v1.EnvVarArgs(name="PATH", value=_PATH)],
-        resources=k8s.core.v1.ResourceRequirementsArgs(
-            requests={"cpu": "10m", "memory": "40Mi"}, limits={"cpu": "1", "memory": "128Mi"}
-        ),
-        security_context=pod.container_security(),
-        volume_mounts=[
+    return _init_container(
+        "config",
+        settings,
+        ["prune", "init-config", source, f"{pod.CONFIG_FOLDER}/{pod.CONFIG_FILE}"],
+        [
             pod.mount(pod.PRISTINE_CONFIG, pod.PRISTINE_CONFIG_FOLDER, read_only=True),
             pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=False),
-            pod.mount(_BUNDLE, _BUNDLE_FOLDER, read_only=True),
+        ],
+    )
+
+
+def _claim(
+    settings: Settings, namespace: pulumi.Input[str], record: pulumi.Input[str]
+) -> k8s.core.v1.ContainerArgs:
+    """What has to succeed before the registry starts: the tree is this registry's, and the one it had."""
+    storage = settings.storage
+    where = pulumi.Output.concat("hostPath ", storage.path)
+    if storage.node is not None:
+        where = pulumi.Output.concat(where, " on ", storage.node)
+    # Who owns it is told by what lasts: no name of a stack, a project or an organization.
+    command: list[pulumi.Input[str]] = [
+        "prune",
+        "claim",
+        pulumi.Output.concat("--owner=", namespace, "/", SERVICE),
+        pulumi.Output.concat("--record=", namespace, "/", record),
+        pulumi.Output.concat("--called=", where),
+        "--message=/dev/termination-log",
+    ]
+    if storage.adopt:
+        command.append(f"--adopt={storage.adopt}")
+    return _init_container(
+        "claim",
+        settings,
+        command,
+        [
+            pod.mount(pod.DATA, pod.DATA_FOLDER, read_only=False),
+            pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=True),
+            pod.mount(access.TOKEN, access.TOKEN_FOLDER, read_only=True),
         ],
     )
 
@@ -164,79 +221,5 @@ def _ca_volume(tls_secret: pulumi.Input[str]) -> k8s.core.v1.VolumeArgs:
             secret_name=tls_secret,
             default_mode=0o444,
             items=[k8s.core.v1.KeyToPathArgs(key="ca.crt", path="ca.crt")],
-        ),
-    )
-
-
-def _reader(
-    name: str,
-    namespace: pulumi.Input[str],
-    marks: dict[str, pulumi.Input[str]],
-    child: pulumi.ResourceOptions,
-) -> pulumi.Output[str]:
-    """A service account that may list what names an image, in every namespace, and nothing else."""
-    account = k8s.core.v1.ServiceAccount(
-        f"{name}-account",
-        metadata=k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=marks),
-        automount_service_account_token=False,
-        opts=child,
-    )
-    # Named by the provider, like its binding: neither has a namespace to keep two stacks apart.
-    role = k8s.rbac.v1.ClusterRole(
-        f"{name}-reader",
-        metadata=k8s.meta.v1.ObjectMetaArgs(labels=marks),
-        rules=[
-            k8s.rbac.v1.PolicyRuleArgs(api_groups=[group], resources=resources, verbs=["list"])
-            for group, resources in _READABLE
-        ],
-        opts=child,
-    )
-    k8s.rbac.v1.ClusterRoleBinding(
-        f"{name}-reader",
-        metadata=k8s.meta.v1.ObjectMetaArgs(labels=marks),
-        role_ref=k8s.rbac.v1.RoleRefArgs(
-            api_group="rbac.authorization.k8s.io", kind="ClusterRole", name=role.metadata.name
-        ),
-        subjects=[
-            k8s.rbac.v1.SubjectArgs(
-                kind="ServiceAccount", name=account.metadata.name, namespace=account.metadata.namespace
-            )
-        ],
-        opts=child,
-    )
-    return account.metadata.name
-
-
-def _token_volume() -> k8s.core.v1.VolumeArgs:
-    # What an automatic mount would hold, for this container alone.
-    return k8s.core.v1.VolumeArgs(
-        name=_TOKEN,
-        projected=k8s.core.v1.ProjectedVolumeSourceArgs(
-            default_mode=0o444,
-            sources=[
-                k8s.core.v1.VolumeProjectionArgs(
-                    service_account_token=k8s.core.v1.ServiceAccountTokenProjectionArgs(
-                        path="token", expiration_seconds=3600
-                    )
-                ),
-                k8s.core.v1.VolumeProjectionArgs(
-                    config_map=k8s.core.v1.ConfigMapProjectionArgs(
-                        name="kube-root-ca.crt",
-                        items=[k8s.core.v1.KeyToPathArgs(key="ca.crt", path="ca.crt")],
-                    )
-                ),
-                k8s.core.v1.VolumeProjectionArgs(
-                    downward_api=k8s.core.v1.DownwardAPIProjectionArgs(
-                        items=[
-                            k8s.core.v1.DownwardAPIVolumeFileArgs(
-                                path="namespace",
-                                field_ref=k8s.core.v1.ObjectFieldSelectorArgs(
-                                    field_path="metadata.namespace"
-                                ),
-                            )
-                        ]
-                    )
-                ),
-            ],
         ),
     )

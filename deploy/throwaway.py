@@ -22,6 +22,7 @@ from sandbox.trust import trust_registry
 # The images that the sandbox has, in the place of those that a cluster with a way out would pull.
 IMAGES = {"registryImage": REGISTRY_REFERENCE, "gcImage": PYTHON_REFERENCE}
 STACK = "sandbox"
+CLAIM = "registry-claim.json"
 # What the engine says of the plugins that the sandbox gives it: no one else could do anything about it.
 OF_ITS_PLUGINS = re.compile(
     r"^using pulumi-(language|resource)-\w+ from \$PATH|^resource plugin \w+ is expected to have version"
@@ -62,7 +63,7 @@ def down(place: Place, steps: Steps) -> None:
             where = str(engine.outputs().get("data", REGISTRY_STORAGE))
             with steps.step("pulumi destroy"):
                 engine.destroy()
-            if not where.startswith(REGISTRY_STORAGE):
+            if not f"{where.partition(' ')[0]}/".startswith(f"{REGISTRY_STORAGE}/"):
                 steps.note(f"images that are on this machine's own disk stay: {where}")
     with steps.step(f"remove the cluster {place.name!r}, its images and its data"):
         take_down(place)
@@ -94,6 +95,9 @@ def clear_interrupted(place: Place, steps: Steps) -> None:
     if _interrupted(place).exists():
         with steps.step("clear an interrupted deployment, keeping the registry's images"):
             take_down(place, keep_storage=True)
+            # The next cluster is another one, and the images are to be the registry's that is deployed there.
+            for claim in (*place.storage.glob(CLAIM), *place.storage.glob(f"*/{CLAIM}")):
+                claim.unlink()
 
 
 def sandbox_engine(place: Place, tools: Tools, stack: str, *, quiet: bool = False) -> Engine:

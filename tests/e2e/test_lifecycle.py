@@ -170,7 +170,7 @@ def test_destroy_leaves_nothing_but_the_data_and_says_where(
     assert f"the images stay: {outputs['data']}" in capsys.readouterr().out
     namespaces = stack.objects("namespaces")
     assert stack.namespace not in [found["metadata"]["name"] for found in namespaces]
-    for kind in ("clusterroles", "clusterrolebindings", "customresourcedefinitions"):
+    for kind in ("clusterroles", "clusterrolebindings"):
         left = stack.objects(kind, "--selector=app.kubernetes.io/name=docker-registry")
         assert left == [], kind
     assert stack.has_blob(NEW.blobs[1])

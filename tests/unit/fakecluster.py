@@ -18,11 +18,15 @@ TOKEN = "a-token"
 
 @dataclass
 class FakeCluster:
-    """What the API answers with; `refuse` is a path prefix that gets a 403."""
+    """What the API answers with; `refuse` is a path prefix that gets a 403.
+
+    `addresses` are those that the address resource of a namespace names.
+    """
 
     nodes: list[dict[str, Any]] = field(default_factory=lambda: [node("n1", InternalIP="10.0.0.1")])
     services: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     definitions: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    addresses: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     refuse: str = "/none"
     asked: list[str] = field(default_factory=list[str])
     port: int = 0
@@ -58,26 +62,35 @@ class FakeCluster:
             return [item for item in self.definitions if item["metadata"]["name"] == wanted]
         return None
 
+    def published(self, path: str) -> dict[str, Any] | None:
+        """The address resource at `path`, None for what there is not."""
+        above, _, below = path.partition("/namespaces/")
+        namespace, _, resource = below.partition("/")
+        known = above == "/apis/docker-registry.internal/v1" and resource == "registryaddresses/registry"
+        if not known or namespace not in self.addresses:
+            return None
+        return {"kind": "RegistryAddress", "spec": {"addresses": self.addresses[namespace]}}
 
-def node(name: str, **addresses: str | list[str]) -> dict[str, Any]:
+
+def node(name: str, *, ready: bool = True, **addresses: str | list[str]) -> dict[str, Any]:
     """A node with addresses by type."""
     given = [
         {"type": kind, "address": address}
         for kind, values in addresses.items()
         for address in ([values] if isinstance(values, str) else values)
     ]
-    return {"metadata": {"name": name}, "status": {"addresses": given}}
+    conditions = [{"type": "DiskPressure", "status": "False"}, {"type": "Ready", "status": str(ready)}]
+    return {"metadata": {"name": name}, "status": {"addresses": given, "conditions": conditions}}
 
 
 def service(
-    namespace: str, name: str, *ports: int, health: int | None = None, owner: str | None = None
+    namespace: str, name: str, *ports: int, health: int | None = None, families: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """A NodePort Service, of the stack `owner`."""
-    annotations = {"docker-registry.internal/owned-by": owner} if owner else None
-    return {
-        "metadata": {"namespace": namespace, "name": name, "annotations": annotations},
-        "spec": {"ports": [{"port": 1, "nodePort": port} for port in ports], "healthCheckNodePort": health},
-    }
+    """A NodePort Service of address `families`."""
+    spec: dict[str, Any] = {"ports": [{"port": 1, "nodePort": port} for port in ports]}
+    spec |= {"healthCheckNodePort": health} if health else {}
+    spec |= {"ipFamilies": list(families)} if families else {}
+    return {"metadata": {"namespace": namespace, "name": name}, "spec": spec}
 
 
 def definition(name: str, annotations: dict[str, str] | None = None) -> dict[str, Any]:
@@ -103,10 +116,13 @@ def running() -> Generator[FakeCluster]:
             url = urlparse(self.path)
             cluster.asked.append(url.path)
             items = cluster.answer(url.path, parse_qs(url.query))
+            published = cluster.published(url.path)
             if self.headers["Authorization"] != f"Bearer {TOKEN}":
                 self._send(401, {"kind": "Status"})
             elif url.path.startswith(cluster.refuse):
                 self._send(403, {"kind": "Status"})
+            elif published is not None:
+                self._send(200, published)
             elif items is None:
                 self._send(404, {"kind": "Status"})
             else:

@@ -41,6 +41,8 @@ class Resource:
     dependencies: tuple[str, ...]
     aliases: tuple[tuple[str, bool], ...]  # a former name, and whether it stood directly under the stack then
     delete_before_replace: bool
+    retained: bool
+    former_types: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -180,6 +182,8 @@ def _resource(urn: str, request: Any) -> Resource:
         dependencies=tuple(request.dependencies),
         aliases=tuple((alias.spec.name, alias.spec.noParent) for alias in request.aliases),
         delete_before_replace=request.deleteBeforeReplace,
+        retained=request.retainOnDelete,
+        former_types=tuple(alias.spec.type for alias in request.aliases if alias.spec.type),
     )
 
 

@@ -43,9 +43,6 @@ def test_the_address_is_published_in_the_cluster(deploy: Deploy) -> None:
 def test_the_definition_has_a_structural_schema_and_columns(deploy: Deploy) -> None:
     inputs = deploy().one(DEFINITION).inputs
     assert inputs["metadata"]["name"] == "registryaddresses.docker-registry.internal"
-    assert inputs["metadata"]["annotations"] == {
-        "docker-registry.internal/owned-by": "organization/docker-registry/dev"
-    }
     spec = inputs["spec"]
     assert (spec["group"], spec["scope"]) == ("docker-registry.internal", "Namespaced")
     assert spec["names"] == {

@@ -25,7 +25,7 @@ def test_the_defaults_are_accepted_and_the_pruners_are_its_own() -> None:
     assert settings.node_port == 32000
     assert settings.external_hosts == ()
     assert settings.namespace == "docker-registry"
-    assert settings.storage == HostPath("/var/lib/docker-registry", None)
+    assert settings.storage == HostPath("/var/lib/docker-registry", None, None)
     assert settings.cache == "none"
     pruning, pruner = settings.pruning, PrunerSettings()
     assert (pruning.mode, pruning.dangling_tags) == (pruner.mode, pruner.dangling_tags)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from docker_registry_stack.cluster import DEFINITION, OWNER_ANNOTATION, ClusterError
+from docker_registry_stack.connection import ClusterError, OutOfReachError
+from docker_registry_stack.definition import NAME, SCHEMA, SCHEMA_ANNOTATION
 from tests.unit import program
 from tests.unit.fakecluster import FakeCluster, definition, node, service
 from tests.unit.program import Graph
 
-DEFINITION_TYPE = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
+DEFINITION_TYPE = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinitionPatch"
 
 
 def run(provider: Mapping[str, str] | None = None, **config: object) -> Graph:
@@ -25,7 +25,7 @@ def test_addresses_for_the_outside_come_first_and_nodes_by_name(cluster: FakeClu
         node("b", InternalIP=["10.0.0.2", "fd00::2"], Hostname="b"),
         node("a", InternalIP="10.0.0.1", ExternalIP="203.0.113.1", ExternalDNS="a.example"),
     ]
-    outputs = run().outputs
+    outputs = run(storage={"node": "a"}).outputs
     assert outputs["addresses"] == [
         "203.0.113.1:32000",
         "10.0.0.1:32000",
@@ -125,51 +125,84 @@ def test_a_port_that_is_taken_is_told_with_its_owner(cluster: FakeCluster, taken
     assert run(nodePort=32001).outputs["address"] == "10.0.0.1:32001"
 
 
-@pytest.mark.parametrize("namespace", ["docker-registry", "the-namespace-it-moves-from"])
-def test_the_stacks_own_service_takes_no_port_from_it(cluster: FakeCluster, namespace: str) -> None:
-    owner = "organization/docker-registry/dev"
-    cluster.services = [service(namespace, "registry", 32000, owner=owner)]
+def test_the_registrys_own_service_takes_no_port_from_it(cluster: FakeCluster) -> None:
+    cluster.services = [service("docker-registry", "registry", 32000)]
     graph = run()
     assert graph.outputs["address"] == "10.0.0.1:32000"
-    metadata = graph.one("kubernetes:core/v1:Service").inputs["metadata"]
-    assert metadata["annotations"] == {OWNER_ANNOTATION: owner}
+    # Nothing that is declared names the stack, so a renamed one finds all of it as it is.
+    for resource in graph.resources:
+        if resource.type.startswith("kubernetes:"):
+            assert f"{program.PROJECT}/{program.STACK}" not in str(resource.inputs), resource.name
 
 
-def test_another_stacks_service_is_another_service(cluster: FakeCluster) -> None:
-    cluster.services = [service("images", "registry", 32000, owner="organization/docker-registry/prod")]
+@pytest.mark.parametrize(("stack", "organization"), [("other", "organization"), ("dev", "another-org")])
+def test_a_renamed_stack_declares_the_same(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, stack: str, organization: str
+) -> None:
+    cluster.services = [service("docker-registry", "registry", 32000)]
+    before = {r.name + r.type: r.inputs for r in run().resources}
+    monkeypatch.setattr(program, "STACK", stack)
+    monkeypatch.setattr(program, "ORGANIZATION", organization)
+    after = {r.name + r.type: r.inputs for r in run().resources}
+    named = {key for key in before if before[key] != after[key]}
+    # The subject of the authority names the stack, and is not followed once it is made.
+    assert all("SelfSignedCert" in key for key in named), named
+
+
+def test_another_registrys_service_is_another_service(cluster: FakeCluster) -> None:
+    cluster.services = [service("images", "registry", 32000)]
     with pytest.raises(ClusterError, match="taken by the service images/registry"):
         run()
 
 
-@pytest.mark.parametrize(
-    ("found", "declared"),
-    [
-        ([], True),
-        ([definition(DEFINITION, {OWNER_ANNOTATION: "organization/docker-registry/dev"})], True),
-        ([definition(DEFINITION, {OWNER_ANNOTATION: "organization/docker-registry/other"})], False),
-        ([definition(DEFINITION)], False),
-        ([definition("others.docker-registry.internal")], True),
-    ],
-)
-def test_the_definition_is_declared_by_its_owner_alone(
-    cluster: FakeCluster, found: list[dict[str, object]], declared: bool
-) -> None:
-    cluster.definitions = found
-    graph = run()
-    assert bool(graph.all(DEFINITION_TYPE)) is declared
-    assert graph.one("kubernetes:docker-registry.internal/v1:RegistryAddress")
+# The definition of the address resource
 
 
-def test_several_nodes_and_no_node_of_storage_are_warned_of(
-    cluster: FakeCluster, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_every_registry_declares_the_definition_and_none_takes_it_along(cluster: FakeCluster) -> None:
+    for found in ([], [definition(NAME)], [definition(NAME, {SCHEMA_ANNOTATION: str(SCHEMA)})]):
+        cluster.definitions = found
+        graph = run()
+        declared = graph.one(DEFINITION_TYPE)
+        assert declared.retained
+        assert declared.inputs["metadata"]["annotations"] == {
+            SCHEMA_ANNOTATION: str(SCHEMA),
+            "pulumi.com/patchForce": "true",
+        }
+        assert declared.inputs["spec"]["group"] == "docker-registry.internal"
+        assert (
+            declared.urn in graph.one("kubernetes:docker-registry.internal/v1:RegistryAddress").dependencies
+        )
+
+
+def test_the_definition_of_a_former_stack_is_taken_over_and_not_deleted(cluster: FakeCluster) -> None:
+    assert cluster.nodes
+    former = run().one(DEFINITION_TYPE).former_types
+    assert DEFINITION_TYPE.removesuffix("Patch") in former
+
+
+def test_a_newer_definition_stays_as_it_is(cluster: FakeCluster) -> None:
+    newer = definition(NAME, {SCHEMA_ANNOTATION: str(SCHEMA + 1)})
+    newer["spec"]["versions"][0]["additionalPrinterColumns"] = [{"name": "New", "type": "string"}]
+    cluster.definitions = [newer]
+    declared = run().one(DEFINITION_TYPE)
+    assert declared.inputs["spec"] == newer["spec"]
+    assert declared.inputs["metadata"]["annotations"][SCHEMA_ANNOTATION] == str(SCHEMA + 1)
+    assert declared.retained
+
+
+def test_another_definition_is_none_of_ours(cluster: FakeCluster) -> None:
+    cluster.definitions = [definition("others.docker-registry.internal", {SCHEMA_ANNOTATION: "999"})]
+    assert run().one(DEFINITION_TYPE).inputs["spec"]["names"]["kind"] == "RegistryAddress"
+
+
+# Several nodes
+
+
+def test_several_nodes_and_no_node_of_storage_are_refused(cluster: FakeCluster) -> None:
     cluster.nodes = [node("a", InternalIP="10.0.0.1"), node("b", InternalIP="10.0.0.2")]
-    with caplog.at_level(logging.WARNING):
+    with pytest.raises(ClusterError, match=r"has 2 nodes and .* set storage\.node to one of a, b"):
         run()
-        assert "set storage.node to one of a, b" in caplog.text
-        caplog.clear()
-        run(storage={"kind": "hostPath", "path": "/srv", "node": "b"})
-        assert caplog.text == ""
+    assert run(storage={"kind": "hostPath", "path": "/srv", "node": "b"}).outputs["data"] == "/srv on b"
 
 
 def test_a_node_of_storage_that_is_not_there_is_told(cluster: FakeCluster) -> None:
@@ -178,3 +211,68 @@ def test_a_node_of_storage_that_is_not_there_is_told(cluster: FakeCluster) -> No
         ClusterError, match=r"storage\.node is 'b', which is not a node of the cluster: give n1"
     ):
         run(storage={"kind": "hostPath", "path": "/srv", "node": "b"})
+
+
+# What is read is a check: hosts that are configured need no cluster to preview
+
+
+@pytest.fixture
+def preview(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: True)
+
+
+@pytest.mark.parametrize("provider", [{"kubeconfig": "/nonexistent"}, {"context": "nowhere"}])
+@pytest.mark.usefixtures("preview")
+def test_a_preview_needs_no_cluster_with_hosts_and_says_what_was_not_checked(
+    cluster: FakeCluster, provider: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    graph = run(provider, externalHosts=["registry.example.com"])
+    assert graph.outputs["address"] == "registry.example.com:32000"
+    assert "not checked: that the port is free, that storage.node is a node" in caplog.text
+    with pytest.raises(OutOfReachError):
+        run(provider)
+    assert cluster.asked == []
+
+
+def test_an_update_refuses_before_any_resource_without_a_cluster(cluster: FakeCluster) -> None:
+    with pytest.raises(OutOfReachError, match="does not answer"):
+        run({"kubeconfig": cluster.kubeconfig(), "context": "nowhere"}, externalHosts=["a.example.com"])
+
+
+@pytest.mark.usefixtures("preview")
+def test_a_preview_refuses_what_the_cluster_has_no_room_for(cluster: FakeCluster) -> None:
+    cluster.services = [service("web", "shop", 32000)]
+    with pytest.raises(ClusterError, match="taken by the service web/shop"):
+        run(externalHosts=["registry.example.com"])
+
+
+def test_what_is_read_changes_nothing_where_hosts_are_configured(cluster: FakeCluster) -> None:
+    hosts = ["registry.example.com"]
+    before = {r.urn: r.inputs for r in run(externalHosts=hosts).resources}
+    cluster.nodes = [node("other", InternalIP="10.9.9.9")]
+    cluster.services = [service("web", "shop", 31000, families=("IPv6",))]
+    cluster.definitions = [definition(NAME)]
+    cluster.addresses = {"docker-registry": ["10.0.0.7:32000"]}
+    assert {r.urn: r.inputs for r in run(externalHosts=hosts).resources} == before
+
+
+# The provider
+
+
+def test_one_provider_of_the_settings_that_the_check_used(cluster: FakeCluster) -> None:
+    content = cluster.kubeconfig(broken_default=True)
+    settings = {"kubeconfig": content, "context": "fake", "enableServerSideApply": "true"}
+    graph = run(settings)
+    made = graph.one("pulumi:providers:kubernetes")
+    assert made.inputs["kubeconfig"] == content
+    assert made.secret_paths == {"/kubeconfig"}
+    assert made.inputs["context"] == "fake"
+    assert made.inputs["enableServerSideApply"] == "true"
+    for resource in graph.resources:
+        if resource.type.startswith("kubernetes:"):
+            assert resource.provider.startswith(made.urn), resource.name
+
+
+def test_nothing_of_this_machine_gets_into_the_provider(cluster: FakeCluster) -> None:
+    assert cluster.port
+    assert run().one("pulumi:providers:kubernetes").inputs == {}

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pytest
 
-from docker_registry_stack import DockerRegistry, DockerRegistryArgs, SettingsError, Storage
+from docker_registry_stack import ClusterError, DockerRegistry, DockerRegistryArgs, SettingsError, Storage
 from tests.unit import program
 from tests.unit.fakecluster import FakeCluster
 from tests.unit.program import Graph
@@ -38,11 +38,27 @@ def test_a_provider_is_for_all_of_it(cluster: FakeCluster) -> None:
 
     def main() -> None:
         mine = k8s.Provider("mine")
-        DockerRegistry("images", DockerRegistryArgs(), pulumi.ResourceOptions(provider=mine))
+        DockerRegistry(
+            "images",
+            DockerRegistryArgs(external_hosts=["registry.example.com"]),
+            pulumi.ResourceOptions(provider=mine),
+        )
 
     graph = program.run({}, {}, main)
     providers = {r.provider for r in graph.resources if r.type.startswith("kubernetes:")}
     assert [provider.rpartition("::")[0].rpartition("::")[2] for provider in providers] == ["mine"]
+    assert cluster.asked == [], "which cluster that is, is not known beforehand"
+
+
+def test_nodes_behind_a_provider_of_the_program_are_not_discovered(cluster: FakeCluster) -> None:
+    assert cluster.nodes
+
+    def main() -> None:
+        mine = k8s.Provider("mine")
+        DockerRegistry("images", DockerRegistryArgs(), pulumi.ResourceOptions(provider=mine))
+
+    with pytest.raises(ClusterError, match=r"a provider of the program leads to .* set externalHosts"):
+        program.run({}, {}, main)
 
 
 def test_what_other_resources_give_reaches_every_place(cluster: FakeCluster) -> None:

@@ -15,7 +15,7 @@ def test_outputs_are_the_address_the_ca_the_namespace_and_where_the_data_is(depl
         "addresses": ["registry.example.com:32000", "[2001:db8::7]:32000"],
         "caCertificate": "certificate registry-certificates-ca",
         "namespace": "images",
-        "data": "/var/lib/docker-registry on the node that runs the registry",
+        "data": "/var/lib/docker-registry-images on the node that runs the registry",
     }
     assert graph.secret_outputs == frozenset()
 

@@ -6,7 +6,14 @@ import base64
 
 from docker_registry_stack import bundle
 from tests.unit.conftest import Deploy
-from tests.unit.parts import ACCOUNT, BINDING, CONFIG_MAP, ROLE, mounts, variables, volumes
+from tests.unit.parts import ACCOUNT, BINDING, CONFIG_MAP, ROLE, TOKEN, mounts, variables, volumes
+
+TELLS_THE_CLUSTER = {
+    "apiGroups": [""],
+    "resources": ["namespaces"],
+    "resourceNames": ["kube-system"],
+    "verbs": ["get"],
+}
 
 
 def test_the_gc_container(deploy: Deploy) -> None:
@@ -109,6 +116,7 @@ def test_in_readonly_mode_the_pruner_can_rewrite_the_configuration(deploy: Deplo
 def test_the_pruner_may_list_what_names_an_image_and_nothing_else(deploy: Deploy) -> None:
     graph = deploy()
     assert graph.one(ROLE).inputs["rules"] == [
+        TELLS_THE_CLUSTER,
         {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
         {
             "apiGroups": ["apps"],
@@ -141,10 +149,57 @@ def test_the_token_is_short_lived_and_the_gc_containers_alone(deploy: Deploy) ->
     assert "cluster-access" not in [volume for volume, _ in mounts(graph, "registry").values()]
 
 
-def test_without_protection_of_what_runs_there_are_no_rights_at_all(deploy: Deploy) -> None:
+def test_without_protection_of_what_runs_only_the_claim_has_rights(deploy: Deploy) -> None:
     graph = deploy(gcProtectRunning=False)
-    assert not [*graph.all(ROLE), *graph.all(BINDING), *graph.all(ACCOUNT)]
-    assert "serviceAccountName" not in graph.pod()
-    assert "cluster-access" not in volumes(graph)
-    assert "/var/run/secrets/kubernetes.io/serviceaccount" not in mounts(graph, "gc")
+    assert graph.one(ROLE).inputs["rules"] == [TELLS_THE_CLUSTER]
+    assert TOKEN not in mounts(graph, "gc")
+    assert TOKEN in mounts(graph, "claim")
     assert variables(graph, "gc")["GC_PROTECT_RUNNING"] == "false"
+
+
+# The claim
+
+
+def test_no_pod_starts_before_it_has_its_claim(deploy: Deploy) -> None:
+    graph = deploy(namespace="images", storage={"path": "/srv/images", "node": "n1", "adopt": "c0123abc"})
+    claim = graph.container("claim")
+    assert claim["command"] == [
+        "prune",
+        "claim",
+        "--owner=images/registry",
+        "--record=images/registry-storage",
+        "--called=hostPath /srv/images on n1",
+        "--message=/dev/termination-log",
+        "--adopt=c0123abc",
+    ]
+    assert claim["image"] == graph.container("gc")["image"]
+    assert mounts(graph, "claim") == {
+        "/var/lib/registry": ("data", False),
+        "/etc/distribution": ("config", True),
+        TOKEN: ("cluster-access", True),
+        "/opt/prune/bin": ("prune", True),
+    }
+    assert variables(graph, "claim")["GC_CONFIG"] == "/etc/distribution/config.yml"
+    assert "--adopt" not in str(deploy().container("claim")["command"])
+    last = deploy(gcMode="readonly").pod()["initContainers"][-1]
+    assert last["name"] == "claim", "it reads the configuration that the first one copies"
+
+
+def test_the_record_is_one_object_that_the_pod_may_patch_by_name(deploy: Deploy) -> None:
+    graph = deploy(namespace="images")
+    record = graph.one(CONFIG_MAP, "registry-pruner-record")
+    assert record.inputs["metadata"]["name"] == "registry-storage"
+    assert "data" not in record.inputs, "the pod's, and no `up` takes it away"
+    assert "immutable" not in record.inputs
+    role = graph.one("kubernetes:rbac.authorization.k8s.io/v1:Role")
+    assert role.inputs["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["configmaps"],
+            "resourceNames": ["registry-storage"],
+            "verbs": ["get", "patch"],
+        }
+    ]
+    binding = graph.one("kubernetes:rbac.authorization.k8s.io/v1:RoleBinding").inputs
+    assert binding["roleRef"]["name"] == "registry-pruner-record-0a1b2c3d"
+    assert binding["subjects"] == graph.one(BINDING).inputs["subjects"]

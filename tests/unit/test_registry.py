@@ -47,7 +47,7 @@ def test_the_pod_shares_its_processes_and_nothing_else(deploy: Deploy) -> None:
     assert pod["terminationGracePeriodSeconds"] == 60
     assert not {"hostNetwork", "hostPID", "hostIPC", "affinity"} & set(pod)
     assert [container["name"] for container in pod["containers"]] == ["registry", "gc"]
-    assert not pod.get("initContainers")
+    assert [container["name"] for container in pod["initContainers"]] == ["claim"]
 
 
 @pytest.mark.parametrize("mode", ["online", "readonly"])

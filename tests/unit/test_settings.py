@@ -64,7 +64,7 @@ def test_hosts_are_names_and_addresses() -> None:
 
 def test_storage_may_name_its_node_and_loses_a_trailing_slash() -> None:
     storage = {"kind": "hostPath", "path": "/srv/registry/", "node": "worker-1.example.com"}
-    assert read(storage=storage).storage == HostPath("/srv/registry", "worker-1.example.com")
+    assert read(storage=storage).storage == HostPath("/srv/registry", "worker-1.example.com", None)
 
 
 def test_retention_becomes_json_that_does_not_depend_on_the_order_of_keys() -> None:
@@ -125,8 +125,9 @@ def test_retention_becomes_json_that_does_not_depend_on_the_order_of_keys() -> N
         ("storage", '{"kind": "hostPath", "path": 7}', "an absolute path other than /"),
         ("storage", '{"kind": "hostPath", "path": "/srv", "size": "1Gi"}', "the keys are kind, path, node"),
         ("storage", '{"kind": "hostPath", "path": "/srv", "node": "A b"}', "lower-case letters"),
+        ("storage", '{"adopt": "yes"}', "adopt is 'yes': give the claim that the pod's message names"),
         ("storage", "/srv", "not JSON"),
-        ("storage", '"/srv"', "give one with some of kind, path, node"),
+        ("storage", '"/srv"', "give one with some of kind, path, node, adopt"),
         ("externalHosts", '["https://registry.example.com"]', "without scheme and port"),
         ("externalHosts", '["registry.example.com:32000"]', "without scheme and port"),
         ("externalHosts", '["10.0.0.1:32000"]', "without scheme and port"),
@@ -174,3 +175,14 @@ def test_an_unknown_key_is_named_with_the_keys_there_are() -> None:
     ) as caught:
         read_args(PROJECT, {"gcPeriode": "7d"})
     assert "gcPeriod," in str(caught.value)
+
+
+def test_the_default_path_is_the_namespaces_own() -> None:
+    assert read(namespace="images").storage.path == "/var/lib/docker-registry-images"
+    assert read(namespace="docker-registry").storage.path == "/var/lib/docker-registry", "as it always was"
+    assert read(namespace="images", storage={"node": "n1"}).storage.path == "/var/lib/docker-registry-images"
+    assert read(namespace="images", storage={"path": "/srv"}).storage.path == "/srv"
+
+
+def test_a_claim_to_adopt_is_taken_as_it_is() -> None:
+    assert read(storage={"adopt": "c0123abc"}).storage.adopt == "c0123abc"

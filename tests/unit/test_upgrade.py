@@ -60,16 +60,18 @@ def identities(resource: Resource, graph: Graph) -> set[str]:
         if derived.startswith(parent.name):
             derived = parent_name + derived[len(parent.name) :]
         names = {derived, *(name for name, under_stack in resource.aliases if not under_stack)}
-        found |= {f"{chain}${resource.type}::{name}" for name in names}
+        kinds = (resource.type, *resource.former_types)
+        found |= {f"{chain}${kind}::{name}" for kind in kinds for name in names}
     return found
 
 
 def test_every_former_resource_is_found_by_one_of_its_type(deploy: Deploy) -> None:
     graph = deploy()
-    known = [(resource.type, identities(resource, graph)) for resource in graph.resources]
+    known = [(kind, identities(r, graph)) for r in graph.resources for kind in (r.type, *r.former_types)]
     for former in (urn for urns in FORMER.values() for urn in urns):
         chain = former.rpartition("::")[0]
-        assert [type_ for type_, names in known if former in names] == [chain.rpartition("$")[2]], former
+        kind = chain.rpartition("$")[2]
+        assert [type_ for type_, names in known if former in names and type_ == kind] == [kind], former
 
 
 def test_only_the_projects_own_registry_has_such_a_past(deploy: Deploy) -> None:

@@ -53,7 +53,7 @@ def start(storage: Storage, called: str, owner: Owner, record: Record, adopt: st
             if recorded != verdict.claim.id:
                 record.write(called, verdict.claim.id)
             return Started(verdict.claim, f"{called} is this registry's (claim {verdict.claim.id})")
-        claim = Claim(uuid.uuid4().hex[:8], owner, clock.now(), verdict.replaces)
+        claim = Claim(f"c{uuid.uuid4().hex[:7]}", owner, clock.now(), verdict.replaces)
         try:
             made = tree.make(storage, claim)
         except OSError as error:
