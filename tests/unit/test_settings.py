@@ -86,7 +86,7 @@ def test_retention_becomes_json_that_does_not_depend_on_the_order_of_keys() -> N
         ("gcPeriod", "0", "a duration above 0"),
         ("gcPeriod", "0s", "a duration above 0"),
         ("gcPeriod", "weekly", "such as 90s, 15m, 24h, 7d"),
-        ("gcPeriod", "-1", "not below 0"),
+        ("gcPeriod", "-1", "0 or more"),
         ("gcPeriod", "7 d", "such as 90s, 15m, 24h, 7d"),
         ("gcPeriod", "inf", "such as 90s"),
         ("gcInitialDelay", "2y", "such as 90s, 15m, 24h, 7d"),
