@@ -18,7 +18,7 @@ from pruner.storage import Storage
 from pruner.sweep import run as pruning
 from pruner.sweep.place import Place, Window
 from pruner.tree.library import Library
-from pruner.tree.scan import scan
+from pruner.tree.scan import scan_whole
 from tests.gc.storagedoubles import ClockedFileSystem, FakeClock, Interposed
 from tests.gc.treebuilder import Entry, TreeBuilder, snapshot, stamp
 
@@ -109,7 +109,7 @@ class Pruner:
         return look
 
     def verify(self, *, digests: bool = True) -> Verification:
-        tree = scan(self.files, self.clock)
+        tree = scan_whole(self.files, self.clock)
         return verify(
             tree,
             self.files,
@@ -124,7 +124,7 @@ class Pruner:
 
     def blobs(self) -> set[str]:
         """The digests of all blobs in the tree."""
-        return set(scan(self.files, self.clock).blobs)
+        return set(scan_whole(self.files, self.clock).blobs)
 
     def has_blob(self, digest: str) -> bool:
         return self.tree.blob_path(digest).exists()

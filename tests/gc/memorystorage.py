@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from pruner.errors import Busy
-from pruner.storage import Entry, Stat
+from pruner.storage import Content, Entry, Odd, OneByOne, Stat
 from tests.gc.storagedoubles import FakeClock
 
 
@@ -38,7 +38,7 @@ def _nothing(_operation: str, _path: str) -> None:
     pass
 
 
-class MemoryStorage:
+class MemoryStorage(OneByOne):
     """What the pruner asks of a storage, and below it the system calls that a registry makes.
 
     `between` is called inside those operations that take more than one system call; what it raises cuts them
@@ -163,9 +163,22 @@ class MemoryStorage:
         entries = self._folder(path).entries.items()
         return sorted(Entry(name, "file" if isinstance(node, File) else "folder") for name, node in entries)
 
-    def read(self, path: str, limit: int) -> tuple[bytes, float]:
-        file = self._file(path)
-        return file.content[:limit], file.mtime
+    def stamp(self, path: str) -> object | None:
+        folder = self._folder(path)
+        return None if self._is_fresh(folder) else (id(folder), folder.mtime)
+
+    def _is_fresh(self, node: File | Folder) -> bool:
+        """Whether it may change once more under the same time, on this clock that often stands still."""
+        return node.mtime >= self.clock.now()
+
+    def read(self, path: str, limit: int) -> Content:
+        node = self._at(path)
+        if isinstance(node, Folder):
+            raise Odd(path, "folder")
+        return Content(node.content[:limit], node.mtime, self._version(node))
+
+    def _version(self, node: File | Folder) -> int:
+        return 0 if self._is_fresh(node) else hash((id(node), node.mtime)) & 0xFFFF_FFFF_FFFF_FFFF
 
     def chunks(self, path: str, size: int) -> Iterator[bytes]:
         content = self._file(path).content
@@ -175,8 +188,8 @@ class MemoryStorage:
     def stat(self, path: str) -> Stat:
         node = self._at(path)
         if isinstance(node, File):
-            return Stat(len(node.content), node.mtime, node.names)
-        return Stat(0, node.mtime, 2)
+            return Stat(len(node.content), node.mtime, node.names, self._version(node))
+        return Stat(0, node.mtime, 2, self._version(node), "folder")
 
     def remove(self, path: str) -> None:
         file = self._file(path)

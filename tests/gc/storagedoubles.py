@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Container, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-from pruner.storage import Entry, Stat, Storage
+from pruner.storage import Content, Entry, OneByOne, Stat, Storage
 from pruner.storage.filesystem import FileSystem
 
 START = 1_700_000_000.0  # seconds since the epoch; no test depends on the day
@@ -107,8 +107,8 @@ def nothing(_operation: str, _path: str) -> None:
     """Lets every call pass."""
 
 
-class Interposed:
-    """A storage that calls `before` ahead of each operation."""
+class Interposed(OneByOne):
+    """A storage that calls `before` ahead of each operation, and of each of those that come in bulk."""
 
     def __init__(self, inner: Storage, before: Before = nothing) -> None:
         self.inner = inner
@@ -124,7 +124,18 @@ class Interposed:
         self._called("list", path)
         return self.inner.list(path)
 
-    def read(self, path: str, limit: int) -> tuple[bytes, float]:
+    def folders(self, path: str) -> tuple[list[str], list[Entry]]:
+        self._called("list", path)
+        return self.inner.folders(path)
+
+    def stamp(self, path: str) -> object | None:
+        self._called("stamp", path)
+        return self.inner.stamp(path)
+
+    def identity(self, path: str) -> object:
+        return self.inner.identity(path)
+
+    def read(self, path: str, limit: int) -> Content:
         self._called("read", path)
         return self.inner.read(path, limit)
 
@@ -177,7 +188,7 @@ class Interposed:
         return self.inner.lock(path, owner)
 
 
-READS = ("list", "read", "chunks", "stat")
+READS = ("list", "stamp", "read", "chunks", "stat")
 WRITES = (
     "remove",
     "remove_folder",

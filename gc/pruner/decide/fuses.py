@@ -12,7 +12,7 @@ from pruner.registry.config import RegistryConfig
 from pruner.settings.table import Settings
 from pruner.storage import Storage
 from pruner.tree import layout
-from pruner.tree.model import Tree
+from pruner.tree.whole import Tree
 
 NON_TRIVIAL = 50
 """Blobs from which on the fraction fuse looks at a tree: a small one is often pruned by half."""

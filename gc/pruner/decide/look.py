@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pruner.clock import RunTime
 from pruner.decide import retention
-from pruner.decide.mark import Marks, mark
-from pruner.decide.plan import Plan, Removal, candidates, make_plan
+from pruner.decide.candidates import find_candidates
+from pruner.decide.mark import mark
+from pruner.decide.marks import Marks
+from pruner.decide.plan import Plan, Removal, make_plan
 from pruner.decide.roots import RepositoryRoots, Rules, find_roots
 from pruner.decide.running import RunningImages
 from pruner.decide.taken import Trashed, expired
 from pruner.errors import ClusterError
 from pruner.settings.table import Settings
-from pruner.storage import Stat, Storage, read_errors
-from pruner.tree import layout
+from pruner.storage import Storage
 from pruner.tree.library import Library
-from pruner.tree.model import Repository, Tag, Tree
+from pruner.tree.model import Tag
+from pruner.tree.reading import Known, Reader
 from pruner.tree.scan import Progress, scan
+from pruner.tree.whole import Tree
 
 AskCluster = Callable[[], RunningImages]
 """Raises ClusterError when the cluster cannot be asked."""
@@ -43,7 +45,7 @@ class Observer:
     """Takes looks at one storage in the life of one run.
 
     `grace` (seconds) stands apart from the settings, since a read-only window prunes with none.
-    `ask_cluster` is None when running images are not to be protected.
+    `ask_cluster` is None when running images are not to be protected. `known` is what its looks saw so far.
     """
 
     storage: Storage
@@ -53,6 +55,7 @@ class Observer:
     time: RunTime
     ask_cluster: AskCluster | None
     progress: Progress
+    known: Known = field(default_factory=Known)
 
     def look(
         self,
@@ -71,16 +74,19 @@ class Observer:
             held = interrupted
         else:
             rules = replace(rules, only=frozenset((r.path, r.link.mtime) for r in held if r.link is not None))
-        tree = with_held(scan(self.storage, self.time.clock, self.progress), held)
+        view = self.storage.view()
+        self.library.begin(view)
+        reader = Reader(view, self.time.clock, self.known)
+        tree = scan(reader, self.progress)
+        put_held(tree, held)
         roots = find_roots(tree, rules)
         if rules.only is None:
             names = {name: each.tags.keys() | each.dropped.keys() for name, each in roots.items()}
             warnings += retention.idle(rules.policies, names)
-        self.progress("mark", 0)
-        marks = mark(tree, roots, self.library, rules)
-        stats = self._stats(candidates(tree, marks))
+        marks = mark(tree, roots, self.library, rules, self.progress)
+        candidates = find_candidates(tree.blobs, marks.live, reader, tree.found, self.progress)
         leaving = expired(trashed, tree.blobs, marks.blobs, rules.now, self.settings.trash)
-        plan = make_plan(tree, roots, marks, rules, stats, self.library, leaving)
+        plan = make_plan(tree, roots, marks, rules, candidates, self.library, leaving)
         self.progress("plan", len(plan.removals))
         return Look(tree, rules, roots, marks, plan, self.library, warnings)
 
@@ -102,48 +108,25 @@ class Observer:
             return replace(rules, cluster_silent=True), (f"nothing untagged goes: {error}",)
         return replace(rules, running_tags=images.tags, running_digests=images.digests), ()
 
-    def _stats(self, digests: list[str]) -> dict[str, Stat]:
-        stats: dict[str, Stat] = {}
-        for digest in digests:
-            path = layout.blob_data(digest)
-            with read_errors(self.storage), suppress(FileNotFoundError):
-                stats[digest] = self.storage.stat(path)
-        return stats
 
-
-def with_held(tree: Tree, held: tuple[Removal, ...]) -> Tree:
-    """`tree` with the links of `held` in their places, unless newer ones are there."""
-    by_repository: dict[str, list[Removal]] = {}
+def put_held(tree: Tree, held: tuple[Removal, ...]) -> None:
+    """Look at the links of `held` as if they were in their places, unless newer ones are there."""
     for removal in held:
-        by_repository.setdefault(removal.repository, []).append(removal)
-    repositories = dict(tree.repositories)
-    for name, removals in by_repository.items():
-        repository = repositories.get(name)
-        if repository is not None:
-            repositories[name] = _completed(repository, removals)
-    return replace(tree, repositories=repositories)
-
-
-def _completed(repository: Repository, removals: list[Removal]) -> Repository:
-    revisions = dict(repository.revisions)
-    layers = dict(repository.layers)
-    tags = dict(repository.tags)
-    for removal in removals:
+        repository = tree.repositories.get(removal.repository)
         link = removal.link
-        if link is None:
+        if repository is None or link is None:
             continue
         if removal.kind == "revision":
-            revisions.setdefault(link.named, link)
+            repository.revisions.hold(link)
         elif removal.kind == "layer-link":
-            layers.setdefault(link.named, link)
+            repository.layers.hold(link)
         else:
-            tag = tags.get(removal.tag) or Tag(removal.tag, _folder_of_tag(removal), None, ())
+            tag = repository.tags.get(removal.tag) or Tag(removal.tag, _folder_of_tag(removal), None, ())
             if removal.kind == "tag":
                 tag = replace(tag, current=tag.current or link)
             elif link.named not in {other.named for other in tag.index}:
                 tag = replace(tag, index=(*tag.index, link))
-            tags[removal.tag] = tag
-    return replace(repository, revisions=revisions, layers=layers, tags=tags)
+            repository.tags.put(tag)
 
 
 def _folder_of_tag(removal: Removal) -> str:

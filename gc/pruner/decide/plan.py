@@ -2,57 +2,34 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
-from pruner.decide.mark import Marks, RepositoryMarks
+from pruner.decide.candidates import Candidates
+from pruner.decide.marks import Marks, RepositoryMarks
+from pruner.decide.removals import (
+    LEFTOVERS,
+    LINKS,
+    Few,
+    Kind,
+    ManyBlobs,
+    ManyLinks,
+    Part,
+    Removal,
+    Removals,
+)
 from pruner.decide.roots import RepositoryRoots, Rules
 from pruner.settings.durations import format_moment
-from pruner.storage import Stat
 from pruner.tree import layout
+from pruner.tree.digests import Key, key_of
 from pruner.tree.library import Library
 from pruner.tree.manifests import Manifest
-from pruner.tree.model import Leftover, Link, Repository, Tag, Tree
+from pruner.tree.model import Contents, Leftover, Link, Tag
+from pruner.tree.whole import Repository, Tree
 
-Kind = Literal[
-    "upload",
-    "temporary",
-    "tag",
-    "index-link",
-    "revision",
-    "layer-link",
-    "signatures",
-    "blob",
-    "folder",
-    "repository",
-    "trash",
-]
-LINKS: frozenset[Kind] = frozenset({"tag", "index-link", "revision", "layer-link"})
-"""Kinds that are link files: taken away first and put back when a later look wants them."""
-LEFTOVERS: frozenset[Kind] = frozenset({"upload", "temporary", "signatures"})
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """One thing that goes.
-
-    `path` is relative to the storage's root. `bytes` is what it frees: the data of blobs, uploads and
-    temporary files; links count 0, and so does a blob with a second hard link. `repository` of a blob is the
-    only one that had it, and empty when there were several or none.
-    """
-
-    kind: Kind
-    repository: str
-    digest: str
-    path: str
-    bytes: int
-    reason: str
-    tag: str = ""
-    link: Link | None = None
-    leftover: Leftover | None = None
-    stat: Stat | None = None
+__all__ = ["LEFTOVERS", "LINKS", "Kind", "Plan", "Removal", "make_plan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +40,14 @@ class Plan:
     reason; `dangling` are tags without a manifest, as repository:tag.
     """
 
-    removals: tuple[Removal, ...]
+    removals: Removals
     kept: Mapping[str, int]
     skipped: Mapping[str, str]
     dangling: tuple[str, ...]
 
     def of(self, *kinds: Kind) -> tuple[Removal, ...]:
         """The removals of the given kinds, in order."""
-        return tuple(removal for removal in self.removals if removal.kind in kinds)
-
-
-def candidates(tree: Tree, marks: Marks) -> list[str]:
-    """Digests of blobs that nothing refers to; the plan needs the Stat of each."""
-    return sorted(tree.blobs - marks.blobs)
+        return self.removals.of(*kinds)
 
 
 def make_plan(
@@ -83,15 +55,12 @@ def make_plan(
     roots: Mapping[str, RepositoryRoots],
     marks: Marks,
     rules: Rules,
-    stats: Mapping[str, Stat],
+    candidates: Candidates,
     library: Library,
     expired: tuple[Removal, ...] = (),
 ) -> Plan:
-    """The plan for `tree`.
-
-    `stats` holds size and age of the candidates that are still there; `expired` is what leaves the trash.
-    """
-    return _Planner(tree, roots, marks, rules, stats, library).plan(expired)
+    """The plan for `tree`; `expired` is what leaves the trash."""
+    return _Planner(tree, roots, marks, rules, candidates, library).plan(expired)
 
 
 @dataclass(slots=True)
@@ -100,36 +69,43 @@ class _Planner:
     roots: Mapping[str, RepositoryRoots]
     marks: Marks
     rules: Rules
-    stats: Mapping[str, Stat]
+    candidates: Candidates
     library: Library
     kept: Counter[str] = field(default_factory=Counter[str])
+    owners: dict[Key, int] = field(default_factory=dict[Key, int])
+    names: list[str] = field(default_factory=lambda: [""])
 
     def plan(self, expired: tuple[Removal, ...]) -> Plan:
-        early: list[Removal] = []
-        links: list[Removal] = []
-        folders: list[Removal] = []
+        early: list[Part] = []
+        links: list[Part] = []
+        folders: list[Part] = []
         skipped: dict[str, str] = {}
-        early.extend(self._leftovers("temporary", "", self.tree.temporaries, 0.0))
+        early.append(self._leftovers("temporary", "", self.tree.found.temporaries, 0.0))
         for name, repository in sorted(self.tree.repositories.items()):
             marks = self.marks.repositories[name]
             if marks.whole is not None:
                 skipped[name] = marks.whole
                 continue
-            uploads = list(self._leftovers("upload", name, repository.uploads, self.rules.uploads_after))
-            temporaries = list(self._leftovers("temporary", name, repository.temporaries, 0.0))
-            signatures = list(self._leftovers("signatures", name, repository.signatures, 0.0))
-            of_links = [*self._tags(repository, marks), *self._revisions(repository, marks)]
-            of_links.extend(self._layers(repository, marks))
-            early.extend((*uploads, *temporaries, *signatures))
+            found = repository.found
+            leftovers = [
+                self._leftovers("upload", name, found.uploads, self.rules.uploads_after),
+                self._leftovers("temporary", name, found.temporaries, 0.0),
+                self._leftovers("signatures", name, found.signatures, 0.0),
+            ]
+            of_tags = list(self._tags(repository, marks))
+            of_links = [*_by_kind(of_tags), *self._links(repository, marks)]
+            self._own(name, of_tags, marks)
+            early.extend(leftovers)
             links.extend(of_links)
-            if self._is_emptied(repository, of_links, len(uploads) + len(temporaries) + len(signatures)):
+            if self._is_emptied(repository, sum(map(len, of_links)), sum(map(len, leftovers))):
                 reason = "nothing is left in it"
-                folders.append(Removal("repository", name, "", repository.path, 0, reason))
+                removal = Removal("repository", name, "", repository.path, 0, reason)
+                folders.append(Few("repository", [removal]))
             else:
-                whole = {removal.path for removal in of_links if removal.kind == "folder"}
-                folders.extend(self._folders(name, repository, whole))
-        folders.extend(self._loose_folders())
-        blobs = list(self._blobs(_holders(links)))
+                whole = {removal.path for removal in of_tags if removal.kind == "folder"}
+                folders.append(Few("folder", list(self._folders(name, found, whole))))
+        folders.append(Few("folder", list(self._folders("", self.tree.found, set()))))
+        blobs = self._blobs()
         self._count_kept()
         dangling = sorted(
             f"{name}:{tag}"
@@ -137,19 +113,25 @@ class _Planner:
             for tag in (*roots.dangling, *self._without_manifest(name))
             if tag not in self.marks.repositories[name].dropped_tags
         )
-        return Plan((*early, *links, *blobs, *expired, *folders), dict(self.kept), skipped, tuple(dangling))
+        parts = [*early, *links, blobs, Few("trash", list(expired)), *folders]
+        return Plan(Removals(parts), dict(self.kept), skipped, tuple(dangling))
 
     def _without_manifest(self, name: str) -> Iterator[str]:
         revisions = self.tree.repositories[name].revisions
         for tag, digest in self.roots[name].tags.items():
-            if digest not in revisions or self.library.get(digest) is None:
+            key = key_of(digest)
+            is_listed = key in revisions.listed or key in revisions.held
+            if not is_listed or self.library.find(key) is None:
                 yield tag
 
     # -- links
 
     def _tags(self, repository: Repository, marks: RepositoryMarks) -> Iterator[Removal]:
-        for tag in repository.tags.values():
-            reason = marks.dropped_tags.get(tag.name)
+        # Tags with anything but the one link in their history were looked at closely, and so was what goes.
+        for name, tag in sorted(repository.tags.close.items()):
+            if tag is None:
+                continue
+            reason = marks.dropped_tags.get(name)
             if reason is not None:
                 yield from self._whole_tag(repository, tag, reason)
                 continue
@@ -158,56 +140,52 @@ class _Planner:
                 if current is None or link.named == current:
                     continue
                 if self._may_go(link):
-                    yield self._removal("index-link", repository, link, "an older push of the tag", tag.name)
+                    yield _removal("index-link", repository, link, "an older push of the tag", tag.name)
 
     def _whole_tag(self, repository: Repository, tag: Tag, reason: str) -> Iterator[Removal]:
         if tag.current is not None:
-            yield self._removal("tag", repository, tag.current, reason, tag.name)
+            yield _removal("tag", repository, tag.current, reason, tag.name)
         elif not tag.index:
             yield Removal("folder", repository.name, "", tag.path, 0, reason, tag.name)
         for link in tag.index:
-            yield self._removal("index-link", repository, link, f"its tag goes: {reason}", tag.name)
+            yield _removal("index-link", repository, link, f"its tag goes: {reason}", tag.name)
 
-    def _revisions(self, repository: Repository, marks: RepositoryMarks) -> Iterator[Removal]:
-        dead = [digest for digest in repository.revisions if digest not in marks.revisions]
-        for digest in self._parents_first(dead):
-            link = repository.revisions[digest]
-            if self._may_go(link):
-                if self.library.get(digest) is None:
-                    reason = "its manifest is not there"
-                else:
-                    reason = f"untagged, last pushed at {format_moment(link.mtime)}"
-                yield self._removal("revision", repository, link, reason)
+    def _links(self, repository: Repository, marks: RepositoryMarks) -> Iterator[Part]:
+        name = repository.name
+        dead = self._parents_first(marks.dead)
+        yield ManyLinks("revision", name, repository.revisions, dead, self._why_dead)
+        yield ManyLinks("layer-link", name, repository.layers, marks.stale, _why_stale)
 
-    def _parents_first(self, digests: list[str]) -> list[str]:
+    def _why_dead(self, key: Key, mtime: float) -> str:
+        if self.library.find(key) is None:
+            return "its manifest is not there"
+        return f"untagged, last pushed at {format_moment(mtime)}"
+
+    def _parents_first(self, keys: list[Key]) -> list[Key]:
         """Indexes before the manifests they list, so that a run that is cut short leaves no broken index."""
-        dead = set(digests)
-        ordered: list[str] = []
-        done: set[str] = set()
-        for start in digests:
-            stack: list[tuple[str, bool]] = [(start, False)]
+        find = self.library.find
+        if not any(isinstance(find(key), Manifest) for key in keys):
+            return keys
+        dead = set(keys)
+        ordered: list[Key] = []
+        done: set[Key] = set()
+        for start in keys:
+            stack: list[tuple[Key, bool]] = [(start, False)]
             while stack:
-                digest, expanded = stack.pop()
+                key, expanded = stack.pop()
                 if expanded:
-                    ordered.append(digest)
+                    ordered.append(key)
                     continue
-                if digest in done:
+                if key in done:
                     continue
-                done.add(digest)
-                stack.append((digest, True))
-                manifest = self.library.get(digest)
+                done.add(key)
+                stack.append((key, True))
+                manifest = find(key)
                 if isinstance(manifest, Manifest):
-                    stack.extend((child, False) for child in manifest.children if child in dead)
+                    children = map(key_of, manifest.children)
+                    stack.extend((child, False) for child in children if child in dead)
         ordered.reverse()
         return ordered
-
-    def _layers(self, repository: Repository, marks: RepositoryMarks) -> Iterator[Removal]:
-        for digest, link in repository.layers.items():
-            if digest not in marks.layers and self._may_go(link):
-                yield self._removal("layer-link", repository, link, "no manifest of the repository needs it")
-
-    def _removal(self, kind: Kind, repository: Repository, link: Link, reason: str, tag: str = "") -> Removal:
-        return Removal(kind, repository.name, link.named, link.path, 0, reason, tag, link)
 
     def _may_go(self, link: Link) -> bool:
         if not link.sound:
@@ -220,23 +198,27 @@ class _Planner:
 
     # -- blobs, leftovers, folders
 
-    def _blobs(self, holders: Mapping[str, set[str]]) -> Iterator[Removal]:
-        for digest in candidates(self.tree, self.marks):
-            stat = self.stats.get(digest)
-            if stat is None:
-                continue
-            if self.rules.young(stat.mtime):
-                self.kept["younger than the grace"] += 1
-                continue
-            freed = stat.size if stat.links == 1 else 0
-            path = layout.blob_data(digest)
-            names = holders.get(digest, set())
-            name = next(iter(names)) if len(names) == 1 else ""
-            yield Removal("blob", name, digest, path, freed, "nothing that stays refers to it", stat=stat)
+    def _own(self, name: str, of_tags: list[Removal], marks: RepositoryMarks) -> None:
+        """Note of which digests the links go: a blob is told with the only repository that had it."""
+        owners = self.owners
+        place = len(self.names)
+        self.names.append(name)
+        digests = [key_of(removal.digest) for removal in of_tags if removal.digest]
+        for key in (*digests, *marks.dead, *marks.stale):
+            owners[key] = place if owners.get(key, place) == place else 0
 
-    def _leftovers(
-        self, kind: Kind, name: str, leftovers: tuple[Leftover, ...], after: float
-    ) -> Iterator[Removal]:
+    def _blobs(self) -> ManyBlobs:
+        found = self.candidates.old(self.rules)
+        self.kept["younger than the grace"] += len(self.candidates) - len(found)
+        owner = self.owners.get
+        owners = array("L", (owner(key, 0) for key in found.keys))
+        reason = "nothing that stays refers to it"
+        return ManyBlobs(
+            found.keys, found.sizes, found.mtimes, found.links, found.versions, owners, self.names, reason
+        )
+
+    def _leftovers(self, kind: Kind, name: str, leftovers: list[Leftover], after: float) -> Few:
+        removals: list[Removal] = []
         for leftover in leftovers:
             age = self.rules.now - leftover.mtime
             if age < after or self.rules.young(leftover.mtime):
@@ -246,44 +228,60 @@ class _Planner:
                 "upload": f"abandoned: unchanged since {format_moment(leftover.mtime)}",
                 "temporary": f"left over from a write at {format_moment(leftover.mtime)}",
             }.get(kind, "signatures are no longer read by the registry")
-            yield Removal(kind, name, "", leftover.path, leftover.bytes, reason, leftover=leftover)
+            removals.append(Removal(kind, name, "", leftover.path, leftover.bytes, reason, leftover=leftover))
+        return Few(kind, removals)
 
-    def _folders(self, name: str, repository: Repository, whole: set[str]) -> Iterator[Removal]:
+    def _folders(self, name: str, found: Contents, whole: set[str]) -> Iterator[Removal]:
         """Empty folders, except those inside the `whole` ones."""
-        for folder in repository.empty_folders:
+        for folder in found.empty_folders:
             if layout.tag_folder(folder.path) not in whole and not self.rules.young(folder.mtime):
                 yield Removal("folder", name, "", folder.path, 0, "empty")
 
-    def _loose_folders(self) -> Iterator[Removal]:
-        for folder in self.tree.empty_folders:
-            if not self.rules.young(folder.mtime):
-                yield Removal("folder", "", "", folder.path, 0, "empty")
-
-    def _is_emptied(self, repository: Repository, gone: list[Removal], leftovers: int) -> bool:
-        tags = repository.tags.values()
-        of_tags = sum(len(tag.index) + (tag.current is not None or not tag.index) for tag in tags)
+    def _is_emptied(self, repository: Repository, gone: int, leftovers: int) -> bool:
+        found = repository.found
+        tags = repository.tags
+        if len(tags.current) > gone:
+            return False
+        of_tags = len(tags.current.keys() - tags.close.keys()) * 2
+        for tag in tags.close.values():
+            if tag is not None:
+                of_tags += len(tag.index) + (tag.current is not None or not tag.index)
         return (
-            of_tags + len(repository.revisions) + len(repository.layers) == len(gone)
-            and len(repository.uploads + repository.temporaries + repository.signatures) == leftovers
-            and not repository.unexplained
+            of_tags + len(repository.revisions) + len(repository.layers) == gone
+            and len(found.uploads) + len(found.temporaries) + len(found.signatures) == leftovers
+            and not found.unexplained
             and not self.rules.young(repository.mtime)
-            and not any(self.rules.young(folder.mtime) for folder in repository.empty_folders)
+            and not any(self.rules.young(folder.mtime) for folder in found.empty_folders)
         )
 
     def _count_kept(self) -> None:
         for name, roots in self.roots.items():
-            if self.marks.repositories[name].whole is None:
+            if self.marks.repositories[name].whole is None and roots.pinned:
                 tagged = set(roots.tags.values())
+                revisions = self.tree.repositories[name].revisions
                 self.kept.update(
                     reason
                     for digest, reason in roots.pinned.items()
-                    if digest in self.tree.repositories[name].revisions and digest not in tagged
+                    if digest not in tagged and digest in revisions
                 )
+        self.kept += Counter()  # without what is 0
 
 
-def _holders(links: list[Removal]) -> dict[str, set[str]]:
-    """The repositories whose links to a digest go, by digest."""
-    holders: dict[str, set[str]] = {}
-    for removal in links:
-        holders.setdefault(removal.digest, set()).add(removal.repository)
-    return holders
+def _why_stale(_key: Key, _mtime: float) -> str:
+    return "no manifest of the repository needs it"
+
+
+def _removal(kind: Kind, repository: Repository, link: Link, reason: str, tag: str = "") -> Removal:
+    return Removal(kind, repository.name, link.named, link.path, 0, reason, tag, link)
+
+
+def _by_kind(removals: list[Removal]) -> Iterator[Few]:
+    """The same in the same order, those of one kind together while they follow each other."""
+    part: list[Removal] = []
+    for removal in removals:
+        if part and part[-1].kind != removal.kind:
+            yield Few(part[0].kind, part)
+            part = []
+        part.append(removal)
+    if part:
+        yield Few(part[0].kind, part)

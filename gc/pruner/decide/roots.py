@@ -10,7 +10,9 @@ from pruner.decide import retention
 from pruner.settings.durations import format_duration
 from pruner.settings.policies import Policy
 from pruner.tree import layout
-from pruner.tree.model import Link, Repository, Tag, Tree
+from pruner.tree.links import Tags
+from pruner.tree.model import Link, Tag
+from pruner.tree.whole import Blobs, Repository, Tree
 
 YOUNG = "younger than the grace"
 
@@ -19,9 +21,8 @@ YOUNG = "younger than the grace"
 class Rules:
     """What may go, and when; times are seconds. `now` is the storage's time of this look.
 
-    `only`, when set, are path and mtime of the only links that may go: a later look of a run must take every
-    link that the run did not take away, or that was written again since, for one that clients can reach, so
-    it stays and keeps what it leads to.
+    `only`, when set, lists path and mtime of the links that this run holds; every other link is treated as
+    live.
     `running_tags` are (repository, tag) and `running_digests` digests that the cluster runs or names;
     `cluster_silent` is set when it was to be asked and could not be: then nothing untagged goes.
     """
@@ -43,7 +44,11 @@ class Rules:
 
     def stays(self, link: Link) -> bool:
         """Whether a link is not to be touched in this look."""
-        return self.young(link.mtime) or (self.only is not None and (link.path, link.mtime) not in self.only)
+        return self.stays_at(link.path, link.mtime)
+
+    def stays_at(self, path: str, mtime: float) -> bool:
+        """The same, from a link's path and mtime."""
+        return self.young(mtime) or (self.only is not None and (path, mtime) not in self.only)
 
 
 TagState = Literal["kept", "dropped", "dangling"]
@@ -55,7 +60,7 @@ class RepositoryRoots:
 
     `tags` maps a kept tag to its digest; `referrers` maps a tag that follows its subject to the subject
     (algorithm, start of the hex); `dropped` maps a tag that goes to the reason; `dangling` are tags without
-    a `current`; `pinned` maps untagged revisions that stay to the reason.
+    a `current`; `pinned` maps untagged revisions that stay to the reason (the mark adds those that it meets).
     """
 
     tags: dict[str, str] = field(default_factory=dict[str, str])
@@ -70,79 +75,78 @@ def find_roots(tree: Tree, rules: Rules) -> Mapping[str, RepositoryRoots]:
     return {name: _of(repository, tree.blobs, rules) for name, repository in tree.repositories.items()}
 
 
-def _of(repository: Repository, blobs: frozenset[str], rules: Rules) -> RepositoryRoots:
+def _of(repository: Repository, blobs: Blobs, rules: Rules) -> RepositoryRoots:
     roots = RepositoryRoots()
-    plain: list[tuple[str, Link]] = []
-    for name, tag in repository.tags.items():
-        current = tag.current
-        if current is None:
-            roots.dangling[name] = tag
-        elif current.target is not None:
+    plain: list[tuple[str, float]] = []
+    tags = repository.tags
+    for name, current in tags.current.items():
+        target = current.target
+        if target is not None:
             subject = layout.referrer_subject(name)
             if subject is None:
-                plain.append((name, current))
-            elif rules.stays(current):
+                plain.append((name, current.mtime))
+            elif rules.stays_at(_path(tags, name), current.mtime):
                 # A fresh one is a root, as its subject may be pushed after it, but no version to count.
-                roots.tags[name] = current.target
+                roots.tags[name] = target
             else:
                 roots.referrers[name] = subject
-    dropped = retention.dropped_tags(
-        repository.name, [(name, link.mtime) for name, link in plain], rules.policies, rules.now
-    )
-    for name, link in plain:
-        protected = (
-            rules.stays(link)
+    for name, tag in tags.close.items():
+        if tag is not None and tag.current is None:
+            roots.dangling[name] = tag
+    dropped = retention.dropped_tags(repository.name, plain, rules.policies, rules.now)
+    for name, mtime in plain:
+        target = tags.current[name].target or ""
+        protected = name in dropped and (
+            rules.stays_at(_path(tags, name), mtime)
             or rules.cluster_silent
             or (repository.name, name) in rules.running_tags
-            or link.target in rules.running_digests
+            or target in rules.running_digests
         )
         if name in dropped and not protected:
             roots.dropped[name] = dropped[name]
         else:
-            roots.tags[name] = link.target or ""
+            roots.tags[name] = target
     _drop_dangling(repository, blobs, roots, rules)
-    _pin(repository, roots, rules)
-    return roots
-
-
-def _drop_dangling(
-    repository: Repository, blobs: frozenset[str], roots: RepositoryRoots, rules: Rules
-) -> None:
-    if rules.remove_dangling_tags:
-        for name, digest in list(roots.tags.items()):
-            current = repository.tags[name].current
-            # A revision whose data alone is missing is damage, not a tag that was left over.
-            is_there = digest in repository.revisions or digest in blobs
-            if not is_there and current is not None and not rules.stays(current):
-                roots.dropped[name] = "dangling: its manifest is not there"
-                del roots.tags[name]
-        for name, tag in roots.dangling.items():
-            if not any(rules.stays(link) for link in tag.index):
-                roots.dropped[name] = "dangling: it names no manifest"
-
-
-def _pin(repository: Repository, roots: RepositoryRoots, rules: Rules) -> None:
-    after = retention.untagged_after(repository.name, rules.policies, rules.untagged_after)
-    # A tag that follows its subject may go with it, and leaves a manifest that is as untagged as any.
-    tagged = set(roots.tags.values())
-    for digest, link in repository.revisions.items():
-        age = rules.now - link.mtime
-        if rules.stays(link):
-            roots.pinned[digest] = YOUNG
-        elif not link.sound:
-            roots.pinned[digest] = "its link is damaged"
-        elif digest in rules.running_digests:
-            roots.pinned[digest] = "the cluster runs it or names it"
-        elif digest in tagged:
-            continue
-        elif rules.cluster_silent:
-            roots.pinned[digest] = "the cluster could not be asked what it runs"
-        elif after is None:
-            roots.pinned[digest] = "retention keeps untagged manifests"
-        elif age < after:
-            roots.pinned[digest] = f"untagged, and pushed less than {format_duration(after)} ago"
     for name, tag in roots.dangling.items():
         if name not in roots.dropped:
             for link in tag.index:
                 for digest in link.digests:
                     roots.pinned.setdefault(digest, f"in the history of the dangling tag {name}")
+    return roots
+
+
+def _path(tags: Tags, name: str) -> str:
+    return f"{tags.path}/{name}/current/link"
+
+
+def _drop_dangling(repository: Repository, blobs: Blobs, roots: RepositoryRoots, rules: Rules) -> None:
+    if not rules.remove_dangling_tags:
+        return
+    for name, digest in list(roots.tags.items()):
+        # A revision whose data alone is missing is damage, not a tag that was left over.
+        if digest in blobs or digest in repository.revisions:
+            continue
+        if not rules.stays_at(_path(repository.tags, name), repository.tags.current[name].mtime):
+            roots.dropped[name] = "dangling: its manifest is not there"
+            del roots.tags[name]
+    for name, tag in roots.dangling.items():
+        if not any(rules.stays(link) for link in tag.index):
+            roots.dropped[name] = "dangling: it names no manifest"
+
+
+def pin_reason(link: Link, rules: Rules, after: float | None) -> str | None:
+    """Why a revision that no tag leads to stays, or None; from the age `after` (seconds, None: never) it may
+    go."""
+    if rules.stays(link):
+        return YOUNG
+    if not link.sound:
+        return "its link is damaged"
+    if link.named in rules.running_digests:
+        return "the cluster runs it or names it"
+    if rules.cluster_silent:
+        return "the cluster could not be asked what it runs"
+    if after is None:
+        return "retention keeps untagged manifests"
+    if rules.now - link.mtime < after:
+        return f"untagged, and pushed less than {format_duration(after)} ago"
+    return None

@@ -12,7 +12,8 @@ from pruner.decide.taken import Trashed
 from pruner.inspect.tables import one_line
 from pruner.settings.durations import format_moment
 from pruner.tree.manifests import Manifest
-from pruner.tree.model import Link, Repository
+from pruner.tree.model import Link
+from pruner.tree.whole import Repository
 
 Fate = Literal["kept", "goes", "in the trash", "unknown"]
 

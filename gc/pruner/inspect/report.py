@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pruner.decide.plan import Plan, Removal
+from pruner.decide.plan import Plan
+from pruner.decide.removals import Removals, Total, as_json
 from pruner.inspect.tables import one_line, table
 from pruner.settings.durations import format_duration
 from pruner.sweep.run import Outcome
-from pruner.tree.model import Tree
+from pruner.tree.whole import Tree
 
 _NOUNS = {
     "upload": ("abandoned upload", "abandoned uploads"),
@@ -40,7 +40,7 @@ class Report:
     root: str
     executed: bool
     tree: Tree
-    removals: tuple[Removal, ...]
+    removals: Removals
     plan: Plan
     seconds: float
     phases: Mapping[str, float] = field(default_factory=dict[str, float])
@@ -59,7 +59,7 @@ class Report:
             "purged_blobs": len(done.purged),
             "purged_bytes": sum(blob.bytes for blob in done.purged),
         }
-        removed = tuple(done.removed)
+        removed = Removals.of_all(done.removed)
         return Report(root, True, tree, removed, plan, outcome.seconds, done.phases, facts, outcome.notes)
 
     def of_repositories(self, globs: Iterable[str]) -> Report:
@@ -77,30 +77,23 @@ class Report:
             skipped={name: reason for name, reason in self.plan.skipped.items() if matches(name)},
             dangling=tuple(tag for tag in self.plan.dangling if matches(tag.rpartition(":")[0])),
         )
-        removals = tuple(removal for removal in self.removals if matches(removal.repository))
+        removals = Removals.of_all(removal for removal in self.removals if matches(removal.repository))
         return replace(self, tree=tree, plan=plan, removals=removals)
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON data; bytes and seconds are numbers, paths absolute."""
-        return {"removals": [self._json(removal) for removal in self.removals], "summary": self.summary()}
+        removals = [as_json(removal, self.root) for removal in self.removals]
+        return {"removals": removals, "summary": self.summary()}
 
     def json_pieces(self) -> Iterator[str]:
         """The text of `to_json`, a removal at a time: a large plan is never held twice."""
         yield '{"removals": ['
-        for number, removal in enumerate(self.removals):
-            yield (", " if number else "") + json.dumps(self._json(removal))
+        between = ""
+        for text in self.removals.json(self.root):
+            yield between
+            yield text
+            between = ", "
         yield f'], "summary": {json.dumps(self.summary())}}}'
-
-    def _json(self, removal: Removal) -> dict[str, Any]:
-        return {
-            "kind": removal.kind,
-            "repository": removal.repository,
-            "digest": removal.digest,
-            "path": f"{self.root}/{removal.path}",
-            "bytes": removal.bytes,
-            "reason": removal.reason,
-            **({"tag": removal.tag} if removal.tag else {}),
-        }
 
     def summary(self) -> dict[str, Any]:
         """The numbers, and the sentence that says them."""
@@ -110,8 +103,10 @@ class Report:
             "manifests": sum(len(r.revisions) for r in self.tree.repositories.values()),
             "tags": sum(len(r.tags) for r in self.tree.repositories.values()),
             "blobs": len(self.tree.blobs),
-            "removable_blobs": self._count("blob"),
-            "removable_bytes": sum(r.bytes for r in self.removals if r.kind != "trash"),
+            "removable_blobs": self._by_kind().get("blob", {}).get("count", 0),
+            "removable_bytes": sum(
+                numbers["bytes"] for kind, numbers in self._by_kind().items() if kind != "trash"
+            ),
             "executed": self.executed,
             "by_kind": self._by_kind(),
             "by_repository": self._by_repository(),
@@ -128,7 +123,8 @@ class Report:
     def sentence(self) -> str:
         """One sentence that a person understands."""
         verb = "removed" if self.executed else "would remove"
-        counts = Counter(removal.kind for removal in self.removals)
+        by_kind = self._by_kind()
+        counts = {kind: numbers["count"] for kind, numbers in by_kind.items()}
         if not counts:
             said = (
                 f"nothing to remove in {_plural(len(self.tree.repositories), 'repository', 'repositories')}"
@@ -136,7 +132,7 @@ class Report:
         else:
             order = sorted(counts, key=lambda kind: (kind != "blob", kind != "trash", -counts[kind]))
             things = ", ".join(_plural(counts[kind], *_NOUNS[kind]) for kind in order)
-            said = f"{verb} {things}, {format_bytes(sum(removal.bytes for removal in self.removals))}"
+            said = f"{verb} {things}, {format_bytes(sum(each['bytes'] for each in by_kind.values()))}"
         if self.plan.skipped:
             names = one_line(", ".join(sorted(self.plan.skipped)[:5])) + (
                 "…" if len(self.plan.skipped) > 5 else ""
@@ -185,27 +181,24 @@ class Report:
             lines.append(f"Time: {format_duration(self.seconds)} ({times})")
         return lines
 
-    def _count(self, kind: str) -> int:
-        return sum(removal.kind == kind for removal in self.removals)
-
     def _by_kind(self) -> dict[str, dict[str, int]]:
-        return _totals((removal.kind, removal) for removal in self.removals)
+        return _totals((kind, total) for kind, _, total in self.removals.totals())
 
     def _by_repository(self) -> dict[str, dict[str, int]]:
-        return _totals((removal.repository, removal) for removal in self.removals if removal.repository)
+        return _totals((name, total) for _, name, total in self.removals.totals() if name)
 
     def _unexplained(self) -> list[str]:
         within = [path for each in self.tree.repositories.values() for path in each.unexplained]
         return [*self.tree.unexplained, *within]
 
 
-def _totals(removals: Iterable[tuple[str, Removal]]) -> dict[str, dict[str, int]]:
-    totals: dict[str, dict[str, int]] = {}
-    for name, removal in removals:
-        numbers = totals.setdefault(name, {"count": 0, "bytes": 0})
-        numbers["count"] += 1
-        numbers["bytes"] += removal.bytes
-    return totals
+def _totals(totals: Iterable[tuple[str, Total]]) -> dict[str, dict[str, int]]:
+    summed: dict[str, dict[str, int]] = {}
+    for name, total in totals:
+        numbers = summed.setdefault(name, {"count": 0, "bytes": 0})
+        numbers["count"] += total.number
+        numbers["bytes"] += total.bytes
+    return summed
 
 
 def format_bytes(count: int) -> str:

@@ -17,7 +17,7 @@ from pruner.storage import Storage
 from pruner.tree import layout
 from pruner.tree.library import Library
 from pruner.tree.manifests import Manifest
-from pruner.tree.model import Repository
+from pruner.tree.whole import Repository
 
 _LARGEST = 5
 _LISTED = 20

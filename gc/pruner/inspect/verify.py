@@ -12,7 +12,7 @@ from pruner.storage import Storage
 from pruner.tree import layout
 from pruner.tree.library import Library
 from pruner.tree.manifests import Damaged, Manifest
-from pruner.tree.model import Repository, Tree
+from pruner.tree.whole import Repository, Tree
 
 _CHUNK = 1024 * 1024
 

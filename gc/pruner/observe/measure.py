@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from pruner.clock import Stopped
 from pruner.decide.look import Look
 from pruner.decide.plan import Plan, Removal
+from pruner.decide.removals import Removals
 from pruner.errors import PrunerError, Refused
 from pruner.inspect.report import Report
 from pruner.inspect.usage import usage
@@ -31,8 +32,8 @@ from pruner.observe.record import (
 from pruner.storage import Storage
 from pruner.sweep import trash
 from pruner.sweep.run import Outcome
-from pruner.tree import model
-from pruner.tree.model import Tree
+from pruner.tree import whole
+from pruner.tree.whole import Tree
 
 # A reason names the moment for people; reasons that differ in nothing else are counted as one.
 _MOMENT = re.compile(r"(, last pushed)?:? ?(unchanged )?(at|since) \d{4}-\d\d-\d\d.*$")
@@ -101,7 +102,7 @@ def _snapshot(storage: Storage, look: Look, report: Report, trash_time: float) -
     gone = report.removals if report.executed else ()
     paths = {removal.path for removal in gone}
     left = Plan(
-        tuple(each for each in report.plan.removals if each.path not in paths),
+        Removals.of_all(each for each in report.plan.removals if each.path not in paths),
         report.plan.kept,
         report.plan.skipped,
         report.plan.dangling,
@@ -182,14 +183,13 @@ def _without(tree: Tree, gone: Iterable[Removal]) -> Tree:
     return replace(tree, repositories=repositories)
 
 
-def _lightened(repository: model.Repository, removals: list[Removal]) -> model.Repository:
-    def stays(kind: str, links: Mapping[str, T]) -> dict[str, T]:
-        gone = {each.tag if kind == "tag" else each.digest for each in removals if each.kind == kind}
-        return {key: link for key, link in links.items() if key not in gone}
+def _lightened(repository: whole.Repository, removals: list[Removal]) -> whole.Repository:
+    def gone(kind: str) -> set[str]:
+        return {each.tag if kind == "tag" else each.digest for each in removals if each.kind == kind}
 
     return replace(
         repository,
-        revisions=stays("revision", repository.revisions),
-        layers=stays("layer-link", repository.layers),
-        tags=stays("tag", repository.tags),
+        revisions=repository.revisions.without(gone("revision")),
+        layers=repository.layers.without(gone("layer-link")),
+        tags=repository.tags.without(gone("tag")),
     )

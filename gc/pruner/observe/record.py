@@ -219,7 +219,7 @@ def load(storage: Storage) -> Record:
     Raises OSError when the storage refuses.
     """
     try:
-        content, _ = storage.read(PATH, _LIMIT)
+        content = storage.read(PATH, _LIMIT).content
         return Record.from_json(json.loads(content))
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return Record()

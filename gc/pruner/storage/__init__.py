@@ -1,13 +1,19 @@
 """What the pruner asks of a storage.
 
 Paths are relative to the storage's root and use `/`. Every call raises FileNotFoundError for what is not
-there and another OSError for what could not be done: the two are never mixed up, since a read error must
-not be taken for "nothing there" (distribution's collector does so and sweeps live layers).
+there, Odd (or NotADirectoryError) for what is there and is something else, and another OSError for what
+could not be done: these are never mixed up, since a read error must not be taken for "nothing there"
+(distribution's collector does so and sweeps live layers).
+
+A look reads through one `view`, taken when it begins. A file system is its own view; an object store lists
+every key once for it and answers `folders`, `list`, `stat` and `stamp` from that. What costs a request each,
+the contents of files, is asked for in bulk (`read_many`), so that requests can go side by side.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+import errno
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Literal, NamedTuple, Protocol
 
@@ -24,15 +30,54 @@ class Entry(NamedTuple):
 
 
 class Stat(NamedTuple):
-    """Size in bytes, modification time in seconds since the epoch, and how many names the file has."""
+    """Size in bytes, modification time in seconds since the epoch, and how many names the file has.
+
+    `version` differs between any two contents that a name ever had (an inode's times, an ETag); 0 when
+    nothing tells, since the last change is younger than the grain of the storage's clock.
+    """
 
     size: int
     mtime: float
     links: int
+    version: int = 0
+    kind: Kind = "file"
+
+
+class Content(NamedTuple):
+    """Bytes of a file, its mtime in seconds since the epoch, and its version as in Stat."""
+
+    content: bytes
+    mtime: float
+    version: int = 0
+
+
+class Odd(OSError):
+    """Something is there, and it is not the file that it should be: a symbolic link, a folder, a device."""
+
+    def __init__(self, path: str, what: str) -> None:
+        super().__init__(errno.EINVAL, f"it is {what}, not a file", path)
+        self.what = what
+
+
+ODD = (errno.ENOTDIR, errno.ELOOP, errno.EISDIR)
+"""What the operating system says when something else lies on the way to where a file or folder should be."""
+
+
+def is_odd(error: OSError) -> bool:
+    """Whether something else lies there, in contrast to a storage that cannot be read."""
+    return isinstance(error, Odd) or error.errno in ODD
+
+
+def as_odd(error: OSError, path: str) -> Odd:
+    """An error of which `is_odd` holds, as Odd."""
+    if isinstance(error, Odd):
+        return error
+    what = "a symbolic link" if error.errno == errno.ELOOP else "something"
+    return Odd(path, what if error.errno == errno.ELOOP else f"below no folder ({error.strerror})")
 
 
 @contextmanager
-def read_errors(storage: Storage) -> Generator[None]:
+def read_errors(storage: View) -> Generator[None]:
     """Turns what the operating system refuses to one who reads into a ReadError with a way out."""
     try:
         yield
@@ -43,8 +88,9 @@ def read_errors(storage: Storage) -> Generator[None]:
         ) from error
 
 
-class Storage(Protocol):
-    """A tree of folders and files; no change ever replaces a file of the registry's."""
+class View(Protocol):
+    """A tree of folders and files, to be read. A symbolic link is reported and never followed at the end of a
+    path, but for the folder that is listed."""
 
     root: str
 
@@ -52,16 +98,48 @@ class Storage(Protocol):
         """The entries of a folder, sorted by name."""
         ...
 
-    def read(self, path: str, limit: int) -> tuple[bytes, float]:
-        """At most `limit` bytes of a file, and its mtime."""
+    def folders(self, path: str) -> tuple[list[str], list[Entry]]:
+        """The same: the names of the real folders, and the other entries."""
+        ...
+
+    def stamp(self, path: str) -> object | None:
+        """A value that stays the same only as long as the names in the folder do.
+
+        None when nothing can tell: the folder changed within the grain of its clock, or a network file
+        system may serve an old time from its cache.
+        """
+        ...
+
+    def identity(self, path: str) -> object:
+        """What is the same for two paths that lead to one folder, through whatever links."""
+        ...
+
+    def read(self, path: str, limit: int) -> Content:
+        """At most `limit` bytes of a file. Raises Odd for anything that is not a plain file."""
+        ...
+
+    def read_many(self, paths: Iterable[str], limit: int) -> Iterator[Content | Odd | None]:
+        """`read` for each path, in order; None for what is not there, Odd for what is something else."""
+        ...
+
+    def stat(self, path: str) -> Stat:
+        """What the operating system knows of a file or folder."""
+        ...
+
+    def stat_many(self, paths: Iterable[str]) -> Iterator[Stat | None]:
+        """`stat` for each path, in order; None for what is not there or lies below no folder."""
+        ...
+
+
+class Storage(View, Protocol):
+    """A tree of folders and files; no change ever replaces a file of the registry's."""
+
+    def view(self) -> View:
+        """What one look reads: nothing in it is older than this call."""
         ...
 
     def chunks(self, path: str, size: int) -> Iterator[bytes]:
         """The content of a file, `size` bytes at a time."""
-        ...
-
-    def stat(self, path: str) -> Stat:
-        """Size, mtime and number of names of a file or folder."""
         ...
 
     def remove(self, path: str) -> None:
@@ -103,3 +181,46 @@ class Storage(Protocol):
     def lock(self, path: str, owner: str) -> AbstractContextManager[None]:
         """Hold the only lock on `path` while the context lasts; raises Busy with the holder's name."""
         ...
+
+
+class OneByOne:
+    """The bulk questions of a View, answered by its single ones."""
+
+    def view(self: Storage) -> View:
+        """Itself, where every answer is fresh."""
+        return self
+
+    def folders(self: View, path: str) -> tuple[list[str], list[Entry]]:
+        """The names of the real folders, and the other entries."""
+        entries = self.list(path)
+        names = [entry.name for entry in entries if entry.kind == "folder"]
+        return names, [entry for entry in entries if entry.kind != "folder"]
+
+    def stamp(self, path: str) -> object | None:
+        """Nothing tells."""
+        del path
+        return None
+
+    def identity(self, path: str) -> object:
+        """The path, where there are no links."""
+        return path
+
+    def read_many(self: View, paths: Iterable[str], limit: int) -> Iterator[Content | Odd | None]:
+        """`read` for each path, in order."""
+        for path in paths:
+            try:
+                yield self.read(path, limit)
+            except FileNotFoundError:
+                yield None
+            except OSError as error:
+                if not is_odd(error):
+                    raise
+                yield as_odd(error, path)
+
+    def stat_many(self: View, paths: Iterable[str]) -> Iterator[Stat | None]:
+        """`stat` for each path, in order."""
+        for path in paths:
+            try:
+                yield self.stat(path)
+            except (FileNotFoundError, NotADirectoryError):
+                yield None

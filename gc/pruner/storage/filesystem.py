@@ -5,19 +5,33 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from collections.abc import Generator, Iterator
+import stat
+import time
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 
 from pruner.errors import Busy
-from pruner.storage import Entry, Kind, Stat
+from pruner.storage import Content, Entry, Kind, Odd, OneByOne, Stat, as_odd, is_odd
+
+GRAIN = 2.0
+"""Seconds; FAT keeps times to two seconds, ext3 to one, and ext4 to a tick of the kernel's clock. What
+changed less than that ago may change again under the same time."""
+
+_LOCAL = frozenset(
+    ("bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "tmpfs", "xfs", "zfs")
+)
+"""File systems that tell a change of a folder at once. A network file system may serve a time from its cache
+(NFS up to a minute), so a folder there is always listed."""
+
+_OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hold us up
 
 
-class FileSystem:
-    """A local folder, given by its absolute path; symbolic links below it are reported, never followed
-    by `list`, and followed by `read` and `stat`, as the registry does."""
+class FileSystem(OneByOne):
+    """A local folder, given by its absolute path."""
 
     def __init__(self, root: str) -> None:
         self.root = os.path.realpath(root)
+        self._is_local: bool | None = None
 
     def _path(self, path: str) -> str:
         return f"{self.root}/{path}"
@@ -30,18 +44,78 @@ class FileSystem:
             found.sort()
         return found
 
-    def read(self, path: str, limit: int) -> tuple[bytes, float]:
-        """At most `limit` bytes of a file, and its mtime."""
+    def folders(self, path: str) -> tuple[list[str], list[Entry]]:
+        """The names of the real folders, and the other entries."""
+        with os.scandir(f"{self.root}/{path}") as entries:
+            found = list(entries)
+        names = [entry.name for entry in found if entry.is_dir(follow_symlinks=False)]
+        if len(names) == len(found):
+            return names, []
+        others = [Entry(entry.name, _kind(entry)) for entry in found]
+        return names, sorted(entry for entry in others if entry.kind != "folder")
+
+    def stamp(self, path: str) -> object | None:
+        """Inode and times of a folder; None within the grain of its clock and on network file systems."""
+        if self._is_local is None:
+            self._is_local = _type_of(self.root) in _LOCAL
+        if not self._is_local:
+            return None
+        found = os.stat(f"{self.root}/{path}")
+        changed = max(found.st_mtime, found.st_ctime)
+        if changed > time.time() - GRAIN:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
+
+    def identity(self, path: str) -> object:
+        """Device and inode."""
+        found = os.stat(self._path(path))
+        return found.st_dev, found.st_ino
+
+    def read(self, path: str, limit: int) -> Content:
+        """At most `limit` bytes of a file. Raises Odd for anything that is not a plain file."""
+        for content in self._read((path,), limit):
+            if isinstance(content, Odd):
+                raise content
+            if content is not None:
+                return content
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._path(path))
+
+    def read_many(self, paths: Iterable[str], limit: int) -> Iterator[Content | Odd | None]:
+        """`read` for each path, in order."""
+        return self._read(paths, limit)
+
+    def _read(self, paths: Iterable[str], limit: int) -> Iterator[Content | Odd | None]:
         # Plain descriptors: a tree has a link for every layer, and a file object costs more than the read.
-        handle = os.open(self._path(path), os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            found = os.fstat(handle)
-            content = os.read(handle, min(limit, found.st_size + 1))
-            while len(content) < limit and (more := os.read(handle, min(limit - len(content), 65536))):
-                content += more
-        finally:
-            os.close(handle)
-        return content, found.st_mtime
+        above = f"{self.root}/"
+        settled = (time.time() - GRAIN) * 1e9
+        for path in paths:
+            try:
+                handle = os.open(above + path, _OPEN)
+            except FileNotFoundError:
+                yield None
+                continue
+            except OSError as error:
+                if not is_odd(error):
+                    raise
+                yield as_odd(error, above + path)
+                continue
+            try:
+                found = os.fstat(handle)
+                if not stat.S_ISREG(found.st_mode):
+                    yield Odd(above + path, _kind_of(found.st_mode))
+                    continue
+                size = found.st_size
+                content = os.read(handle, size + 1 if size < limit else limit)
+                while len(content) < limit and len(content) != size:
+                    more = os.read(handle, min(limit - len(content), 65536))
+                    if not more:
+                        break
+                    content += more
+            finally:
+                os.close(handle)
+            changed = found.st_ctime_ns
+            version = _version(changed, found.st_ino) if changed < settled else 0
+            yield Content(content, found.st_mtime, version)
 
     def chunks(self, path: str, size: int) -> Iterator[bytes]:
         """The content of a file, `size` bytes at a time."""
@@ -50,9 +124,18 @@ class FileSystem:
                 yield chunk
 
     def stat(self, path: str) -> Stat:
-        """Size, mtime and number of names of a file or folder."""
-        found = os.stat(self._path(path))
-        return Stat(found.st_size, found.st_mtime, found.st_nlink)
+        """What the operating system knows of a file or folder."""
+        return _stat(os.lstat(self._path(path)), (time.time() - GRAIN) * 1e9)
+
+    def stat_many(self, paths: Iterable[str]) -> Iterator[Stat | None]:
+        """`stat` for each path, in order."""
+        above = f"{self.root}/"
+        settled = (time.time() - GRAIN) * 1e9
+        for path in paths:
+            try:
+                yield _stat(os.lstat(above + path), settled)
+            except (FileNotFoundError, NotADirectoryError):
+                yield None
 
     def remove(self, path: str) -> None:
         """Remove a file."""
@@ -184,3 +267,35 @@ def _kind(entry: os.DirEntry[str]) -> Kind:
     if entry.is_file(follow_symlinks=False):
         return "file"
     return "symlink" if entry.is_symlink() else "other"
+
+
+def _kind_of(mode: int) -> Kind:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "folder"
+    return "symlink" if stat.S_ISLNK(mode) else "other"
+
+
+def _stat(found: os.stat_result, settled: float) -> Stat:
+    changed = found.st_ctime_ns
+    version = _version(changed, found.st_ino) if changed < settled else 0
+    return Stat(found.st_size, found.st_mtime, found.st_nlink, version, _kind_of(found.st_mode))
+
+
+def _version(changed: int, inode: int) -> int:
+    return (changed ^ (inode << 24)) & 0xFFFF_FFFF_FFFF_FFFF
+
+
+def _type_of(root: str) -> str:
+    """The type of the file system that a folder lies on; empty when nothing tells."""
+    try:
+        device = os.stat(root).st_dev
+        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
+            for line in mounts:
+                fields = line.split(" ")
+                if fields[2] == f"{os.major(device)}:{os.minor(device)}":
+                    return line.partition(" - ")[2].split(" ")[0]
+    except (OSError, IndexError):
+        pass
+    return ""

@@ -66,7 +66,7 @@ def is_of(storage: Storage, run: str) -> bool:
 def read_journal(storage: Storage, folder: str) -> Journal:
     """The journal of a folder of takings, empty when there is none."""
     try:
-        content, _ = storage.read(f"{folder}/journal", 1 << 40)
+        content = storage.read(f"{folder}/journal", 1 << 40).content
     except FileNotFoundError:
         return Journal()
     return journal.read(content, folder)

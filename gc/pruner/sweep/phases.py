@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import replace
 
 from pruner.decide.compare import misses, pushed_and_deleted
@@ -186,15 +186,17 @@ def _put_back(work: Work, held: Held) -> bool:
 
 def heal(work: Work, look: Look) -> None:
     """Put back from the trash what the look misses: a killed run may not have lived to do it."""
+    _put_back_wanted(work, trash.listing(work.storage), look.marks.blobs)
     # A copy of a blob that is in its place again goes, or the run would take the blob for the copy.
-    _put_back_wanted(work, trash.listing(work.storage), look.marks.blobs | look.tree.blobs)
+    left = trash.listing(work.storage)
+    _put_back_wanted(work, left, {blob.digest for blob in left if blob.digest in look.tree.blobs})
     for batch in trash.batches(work.storage):
         for held in current.read_journal(work.storage, batch).held:
             if misses(look, held.removal):
                 work.done.put_back += current.put_back_link(work.storage, held)
 
 
-def _put_back_wanted(work: Work, blobs: Iterable[Trashed], wanted: Collection[str]) -> None:
+def _put_back_wanted(work: Work, blobs: Iterable[Trashed], wanted: Container[str]) -> None:
     for blob in blobs:
         if blob.digest in wanted:
             if current.put_back_blob(work.storage, blob):

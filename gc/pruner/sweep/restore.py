@@ -154,7 +154,7 @@ def _needs(storage: Storage, contents: _Contents, digest: str) -> tuple[str, ...
     if blob is not None and blob.bytes >= SIZE_LIMIT:
         return ()
     try:
-        content, _ = storage.read(layout.blob_data(digest) if blob is None else blob.path, SIZE_LIMIT)
+        content = storage.read(layout.blob_data(digest) if blob is None else blob.path, SIZE_LIMIT).content
         manifest: Manifest = parse(content)
     except (FileNotFoundError, Damaged):
         return ()

@@ -8,6 +8,7 @@ from pruner.clock import RunTime
 from pruner.decide.fuses import check_plan
 from pruner.decide.look import Look, Observer
 from pruner.decide.plan import LINKS, Plan
+from pruner.decide.removals import Removals
 from pruner.errors import Refused
 from pruner.settings.durations import format_duration
 from pruner.sweep import state
@@ -16,9 +17,9 @@ from pruner.sweep.flush import RegistryCaches
 from pruner.sweep.place import Place, skew_notes
 from pruner.sweep.work import Execution
 from pruner.tree.library import Library
-from pruner.tree.model import Tree
+from pruner.tree.whole import Tree
 
-EMPTY = Plan((), {}, {}, ())
+EMPTY = Plan(Removals(), {}, {}, ())
 
 
 @dataclass(frozen=True, slots=True)

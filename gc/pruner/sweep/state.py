@@ -175,7 +175,7 @@ def remembered_skew(storage: Storage) -> float:
     """The skew when this machine last measured it; 0 when there was none, or it never did."""
     with read_errors(storage):
         try:
-            content, _ = storage.read(SKEW, 400)
+            content = storage.read(SKEW, 400).content
         except FileNotFoundError:
             return 0.0
     host, _, skew = content.decode(errors="replace").strip().partition(" ")

@@ -56,6 +56,11 @@ def blob_data(digest: str) -> str:
     return f"{BLOBS}/{algorithm}/{name[:2]}/{name}/data"
 
 
+def blob_path(name: str, length: int = 32) -> str:
+    """The same from the hex part alone; `length` is that of the digest in bytes."""
+    return f"{BLOBS}/sha{8 * length}/{name[:2]}/{name}/data"
+
+
 def tag_folder(path: str) -> str | None:
     """The folder of the tag that a link belongs to; None for the links of layers and revisions."""
     tags, separator, below = path.partition("/_manifests/tags/")

@@ -1,38 +1,112 @@
-"""Manifests by digest, each read and parsed once in the life of a run: a digest's bytes never change."""
+"""Manifests by digest, each read, checked and parsed once in the life of a run: their bytes never change.
+
+The manifests of images, of which a registry has by far the most, are kept as the keys of their blobs alone.
+"""
 
 from __future__ import annotations
 
-from pruner.storage import Storage, read_errors
+from collections.abc import Collection, Iterable
+
+from pruner.storage import Odd, Stat, View, read_errors
 from pruner.tree import layout
-from pruner.tree.manifests import SIZE_LIMIT, Damaged, Manifest, parse
+from pruner.tree.digests import Key, key_of, text_of, unpack
+from pruner.tree.index import Index
+from pruner.tree.manifests import SIZE_LIMIT, Damaged, Manifest, check, parse, plain
+
+Found = bytes | Manifest | Damaged | None
+"""The keys of an image's blobs; any other manifest; Damaged when the bytes are none; None: not there."""
 
 
 class Library:
-    """Reads manifests from a storage; `reads` counts the reads, for those who assert on the work done."""
+    """Reads manifests from a storage.
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
-        self._known: dict[str, Manifest] = {}
+    `reads` counts the reads, for those who assert on the work done. `index` is what an earlier run knew.
+    """
+
+    def __init__(self, storage: View, index: Index | None = None) -> None:
+        self._view = storage
+        self._index = index
+        self._known: dict[Key, bytes | Manifest] = {}
+        self._seen: dict[Key, Stat] = {}
+        self._missing: dict[Key, Damaged | None] = {}
         self.reads = 0
+
+    def begin(self, view: View) -> None:
+        """A look begins: what was not there or not whole may be by now (2.8 writes in place)."""
+        self._view = view
+        self._missing.clear()
 
     def get(self, digest: str) -> Manifest | Damaged | None:
         """The manifest; Damaged when the bytes are none; None when the blob is not there.
 
         Raises ReadError when it is there and cannot be read.
         """
-        known = self._known.get(digest)
+        found = self.find(key_of(digest))
+        return image(found) if isinstance(found, bytes) else found
+
+    def find(self, key: Key) -> Found:
+        """The same, an image's manifest as the keys of its blobs."""
+        known = self._known.get(key)
         if known is not None:
             return known
-        path = layout.blob_data(digest)
-        self.reads += 1
-        with read_errors(self._storage):
-            try:
-                content, _ = self._storage.read(path, SIZE_LIMIT)
-            except FileNotFoundError:
-                return None
-        try:
-            manifest = parse(content)
-        except Damaged as damage:
-            return damage  # v2.8 writes in place: it may be whole at the next look
-        self._known[digest] = manifest
-        return manifest
+        if key not in self._missing:
+            self.load((key,))
+        return self._known.get(key) or self._missing.get(key)
+
+    def load(self, keys: Collection[Key]) -> None:
+        """Read those that are not known yet, in bulk; raises ReadError."""
+        known, missing = self._known, self._missing
+        new = [key for key in keys if key not in known and key not in missing]
+        with read_errors(self._view):
+            if self._index is not None and new:
+                new = self._recall(new, self._index)
+            self._read(new)
+
+    def _read(self, keys: list[Key]) -> None:
+        paths = [layout.blob_path(key.hex(), len(key)) for key in keys]
+        self.reads += len(keys)
+        for key, content in zip(keys, self._view.read_many(paths, SIZE_LIMIT), strict=True):
+            if content is None:
+                self._missing[key] = None
+            elif isinstance(content, Odd):
+                self._missing[key] = Damaged(f"its data is {content.what}")
+            else:
+                try:
+                    check(content.content, key)
+                    found = plain(content.content)
+                    self._known[key] = parse(content.content) if found is None else found
+                except Damaged as damage:
+                    self._missing[key] = damage
+                else:
+                    if content.version:
+                        size = len(content.content)
+                        self._seen[key] = Stat(size, content.mtime, 1, content.version)
+
+    def _recall(self, keys: list[Key], index: Index) -> list[Key]:
+        """Take from the index what lies unchanged in the tree; the keys of the others."""
+        held = [key for key in keys if key in index]
+        if not held:
+            return keys
+        paths = [layout.blob_path(key.hex(), len(key)) for key in held]
+        for key, stat in zip(held, self._view.stat_many(paths), strict=True):
+            found = index.get(key, stat) if stat is not None and stat.kind == "file" else None
+            if found is not None and stat is not None:
+                self._known[key] = found
+                self._seen[key] = stat
+        return [key for key in keys if key not in self._known]
+
+    def index(self, keep: Iterable[Key]) -> Index:
+        """What the next run may know of those manifests."""
+        known, seen = self._known, self._seen
+        return Index.of((key, seen[key], known[key]) for key in keep if key in seen)
+
+
+def image(blobs: bytes) -> Manifest:
+    """The manifest of an image with those blobs."""
+    digests = dict.fromkeys(map(text_of, unpack(blobs)))
+    return Manifest((), tuple(digests), None, explained=True)
+
+
+def is_there(found: Found) -> bool:
+    """Whether a manifest was found and understood."""
+    return isinstance(found, bytes | Manifest)

@@ -1,12 +1,12 @@
-"""What a scan saw: plain values that every decision is made from."""
+"""What lies in a registry's tree, one thing at a time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(NamedTuple):
     """A link file: the digest its place names, the digest it holds (None: empty or no digest), its mtime.
 
     A tag's `current/link` has no digest in its path, so there `named` is what it holds, or empty.
@@ -38,6 +38,13 @@ class Tag:
     index: tuple[Link, ...]
 
 
+class Current(NamedTuple):
+    """What a tag's `current/link` holds (None: no digest), and its mtime."""
+
+    target: str | None
+    mtime: float
+
+
 @dataclass(frozen=True, slots=True)
 class Leftover:
     """Files that are nobody's any more when they are old enough.
@@ -52,43 +59,23 @@ class Leftover:
     mtime: float
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(NamedTuple):
     """An empty folder where a link, a tag, a blob or a repository could lie."""
 
     path: str
     mtime: float
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """One repository as it lies in the tree.
+@dataclass(slots=True)
+class Contents:
+    """What lies about in a repository, or outside of all, beside tags and links.
 
-    `damage` has a sentence for each thing that makes its contents unexplainable: such a repository is kept
-    whole. `borrowed` ones are reached through a symbolic link: they count as roots but are never changed.
+    `damage` has a sentence for each thing that makes it unexplainable.
     """
 
-    name: str
-    path: str
-    tags: dict[str, Tag]
-    revisions: dict[str, Link]
-    layers: dict[str, Link]
-    signatures: tuple[Leftover, ...]
-    uploads: tuple[Leftover, ...]
-    temporaries: tuple[Leftover, ...]
-    empty_folders: tuple[Folder, ...]
-    unexplained: tuple[str, ...]
-    damage: tuple[str, ...]
-    borrowed: bool
-    mtime: float
-
-
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """The whole storage: `blobs` are digests whose data is there."""
-
-    blobs: frozenset[str] = frozenset()
-    repositories: dict[str, Repository] = field(default_factory=dict[str, Repository])
-    temporaries: tuple[Leftover, ...] = ()
-    empty_folders: tuple[Folder, ...] = ()
-    unexplained: tuple[str, ...] = ()
+    signatures: list[Leftover] = field(default_factory=list[Leftover])
+    uploads: list[Leftover] = field(default_factory=list[Leftover])
+    temporaries: list[Leftover] = field(default_factory=list[Leftover])
+    empty_folders: list[Folder] = field(default_factory=list[Folder])
+    unexplained: list[str] = field(default_factory=list[str])
+    damage: list[str] = field(default_factory=list[str])

@@ -10,7 +10,7 @@ from pruner.inspect.verify import verify
 from pruner.settings.table import Part
 from pruner.storage import read_errors
 from pruner.tree.library import Library
-from pruner.tree.scan import scan
+from pruner.tree.scan import scan_whole
 
 SETTINGS: tuple[Part, ...] = ("storage",)
 FORMS = ("text", "json")
@@ -34,7 +34,7 @@ def run(call: Call) -> int:
     place = call.place()
     check_storage(place.storage, place.given, place.config, place.settings)
     progress = call.progress()
-    tree = scan(place.storage, call.clock, progress)
+    tree = scan_whole(place.storage, call.clock, progress)
     with read_errors(place.storage):
         result = verify(
             tree,

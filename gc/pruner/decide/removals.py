@@ -1,0 +1,261 @@
+"""Removals in bulk: a plan has them by the hundred thousand, and most are told by a digest and a time.
+
+`Removals` is a sequence of `Removal` in which those alike stand together and are made when somebody asks.
+Their numbers, their bytes and their JSON are had without making them.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import Any, Literal, NamedTuple, Protocol, cast, overload
+
+from pruner.storage import Stat
+from pruner.tree import layout
+from pruner.tree.digests import Key, text_of
+from pruner.tree.links import Links
+from pruner.tree.model import Leftover, Link
+
+Kind = Literal[
+    "upload",
+    "temporary",
+    "tag",
+    "index-link",
+    "revision",
+    "layer-link",
+    "signatures",
+    "blob",
+    "folder",
+    "repository",
+    "trash",
+]
+LINKS: frozenset[Kind] = frozenset({"tag", "index-link", "revision", "layer-link"})
+"""Kinds that are link files: taken away first and put back when a later look wants them."""
+LEFTOVERS: frozenset[Kind] = frozenset({"upload", "temporary", "signatures"})
+
+
+class Removal(NamedTuple):
+    """One thing that goes.
+
+    `path` is relative to the storage's root. `bytes` is what it frees: the data of blobs, uploads and
+    temporary files; links count 0, and so does a blob with a second hard link. `repository` of a blob is the
+    only one that had it, and empty when there were several or none.
+    """
+
+    kind: Kind
+    repository: str
+    digest: str
+    path: str
+    bytes: int
+    reason: str
+    tag: str = ""
+    link: Link | None = None
+    leftover: Leftover | None = None
+    stat: Stat | None = None
+
+
+class Total(NamedTuple):
+    """So many removals, and the bytes that they free."""
+
+    number: int
+    bytes: int
+
+
+class Part(Protocol):
+    """Removals of one kind."""
+
+    @property
+    def kind(self) -> Kind:
+        """What they are."""
+        ...
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Removal]: ...
+
+    def totals(self) -> Iterator[tuple[str, Total]]:
+        """Totals with their repository (empty: none, or several)."""
+        ...
+
+    def json(self, root: str) -> Iterator[str]:
+        """Each as a JSON object."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Few:
+    """Removals of any kind, as they are."""
+
+    kind: Kind
+    removals: list[Removal]
+
+    def __len__(self) -> int:
+        return len(self.removals)
+
+    def __iter__(self) -> Iterator[Removal]:
+        return iter(self.removals)
+
+    def totals(self) -> Iterator[tuple[str, Total]]:
+        """Totals with their repository."""
+        return ((removal.repository, Total(1, removal.bytes)) for removal in self.removals)
+
+    def json(self, root: str) -> Iterator[str]:
+        """Each as a JSON object."""
+        return (json.dumps(as_json(removal, root)) for removal in self.removals)
+
+
+@dataclass(frozen=True, slots=True)
+class ManyLinks:
+    """Sound links of one repository that go, with the mtime of each; `reason` says why."""
+
+    kind: Kind
+    repository: str
+    links: Links
+    keys: list[Key]
+    reason: Callable[[Key, float], str]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[Removal]:
+        for key in self.keys:
+            link = self.links.at(key)
+            if link is not None:
+                reason = self.reason(key, link.mtime)
+                yield Removal(self.kind, self.repository, link.named, link.path, 0, reason, "", link)
+
+    def totals(self) -> Iterator[tuple[str, Total]]:
+        """Totals with their repository."""
+        yield self.repository, Total(len(self.keys), 0)
+
+    def json(self, root: str) -> Iterator[str]:
+        """Each as a JSON object."""
+        start = f'{{"kind": "{self.kind}", "repository": {json.dumps(self.repository)}, "digest": "'
+        above = json.dumps(f"{root}/{self.links.path}")[1:-1]
+        said: dict[str, str] = {}
+        for key in self.keys:
+            found = self.links.known(key)
+            reason = self.reason(key, found.mtime if isinstance(found, Link) else found or 0.0)
+            end = said.get(reason)
+            if end is None:
+                said = {reason: (end := f'/link", "bytes": 0, "reason": {json.dumps(reason)}}}')}
+            digest = text_of(key)
+            yield f'{start}{digest}", "path": "{above}/{digest[:6]}/{digest[7:]}{end}'
+
+
+@dataclass(frozen=True, slots=True)
+class ManyBlobs:
+    """Blobs that go. `owners` is, for each, the place in `names` of the only repository that had it."""
+
+    keys: list[Key]
+    sizes: array[int]
+    mtimes: array[float]
+    links: array[int]
+    versions: array[int]
+    owners: array[int]
+    names: list[str]
+    reason: str
+    kind: Kind = "blob"
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[Removal]:
+        columns = zip(self.keys, self.sizes, self.mtimes, self.links, self.versions, self.owners, strict=True)
+        for key, size, mtime, links, version, owner in columns:
+            freed = size if links == 1 else 0
+            path = layout.blob_path(key.hex(), len(key))
+            stat = Stat(size, mtime, links, version)
+            digest = text_of(key)
+            yield Removal("blob", self.names[owner], digest, path, freed, self.reason, stat=stat)
+
+    def totals(self) -> Iterator[tuple[str, Total]]:
+        """Totals with their repository."""
+        counts = [0] * len(self.names)
+        freed = [0] * len(self.names)
+        for size, links, owner in zip(self.sizes, self.links, self.owners, strict=True):
+            counts[owner] += 1
+            if links == 1:
+                freed[owner] += size
+        return (
+            (name, Total(count, size)) for name, count, size in zip(self.names, counts, freed, strict=True)
+        )
+
+    def json(self, root: str) -> Iterator[str]:
+        """Each as a JSON object."""
+        above = json.dumps(f"{root}/{layout.BLOBS}")[1:-1]
+        starts = [f'{{"kind": "blob", "repository": {json.dumps(name)}, "digest": "' for name in self.names]
+        end = f', "reason": {json.dumps(self.reason)}}}'
+        for key, size, links, owner in zip(self.keys, self.sizes, self.links, self.owners, strict=True):
+            name = key.hex()
+            algorithm = f"sha{8 * len(key)}"
+            path = f"{above}/{algorithm}/{name[:2]}/{name}/data"
+            freed = size if links == 1 else 0
+            yield f'{starts[owner]}{algorithm}:{name}", "path": "{path}", "bytes": {freed}{end}'
+
+
+class Removals(Sequence[Removal]):
+    """All removals of a plan, in the order of execution."""
+
+    def __init__(self, parts: Sequence[Part] = ()) -> None:
+        self.parts = [part for part in parts if len(part)]
+
+    @staticmethod
+    def of_all(removals: Iterable[Removal]) -> Removals:
+        """Those removals, in that order."""
+        groups = [list(each) for _, each in groupby(removals, key=lambda removal: removal.kind)]
+        return Removals([Few(each[0].kind, each) for each in groups])
+
+    @overload
+    def __getitem__(self, index: int) -> Removal: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Removal]: ...
+    def __getitem__(self, index: int | slice) -> Removal | Sequence[Removal]:
+        if isinstance(index, slice) or index < 0:
+            return tuple(self)[index]
+        for removal in islice(self, index, None):
+            return removal
+        raise IndexError(index)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __iter__(self) -> Iterator[Removal]:
+        return (removal for part in self.parts for removal in part)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Sequence):
+            return NotImplemented
+        return tuple(self) == tuple(cast("Sequence[object]", other))
+
+    __hash__ = None  # pyright: ignore[reportAssignmentType]
+
+    def of(self, *kinds: Kind) -> tuple[Removal, ...]:
+        """The removals of the given kinds, in order."""
+        return tuple(removal for part in self.parts if part.kind in kinds for removal in part)
+
+    def totals(self) -> Iterator[tuple[Kind, str, Total]]:
+        """Totals by kind and repository (a pair may come more than once)."""
+        for part in self.parts:
+            for repository, total in part.totals():
+                if total.number:
+                    yield part.kind, repository, total
+
+    def json(self, root: str) -> Iterator[str]:
+        """Each as a JSON object, with absolute paths."""
+        return (text for part in self.parts for text in part.json(root))
+
+
+def as_json(removal: Removal, root: str) -> dict[str, Any]:
+    """A removal as JSON data; bytes are a number, the path absolute."""
+    return {
+        "kind": removal.kind,
+        "repository": removal.repository,
+        "digest": removal.digest,
+        "path": f"{root}/{removal.path}",
+        "bytes": removal.bytes,
+        "reason": removal.reason,
+        **({"tag": removal.tag} if removal.tag else {}),
+    }

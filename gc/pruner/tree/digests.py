@@ -1,0 +1,67 @@
+"""Digests as raw bytes: a registry has a million, and as text each takes three times the room.
+
+A key is what a digest's hex part says. Its length tells the algorithm, so nothing else needs to be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Set
+
+from pruner.tree import layout
+
+Key = bytes
+NAMES = {32: "sha256", 48: "sha384", 64: "sha512"}
+"""The algorithm that a key of so many bytes is of."""
+LENGTHS = {name: length for length, name in NAMES.items()}
+_PREFIX = len("sha256:")  # as long for each of them
+
+
+def key_of(digest: str) -> Key:
+    """The key of a digest that `layout.is_digest` holds for."""
+    return bytes.fromhex(digest[_PREFIX:])
+
+
+def text_of(key: Key) -> str:
+    """The digest of a key."""
+    return f"{NAMES[len(key)]}:{key.hex()}"
+
+
+def pack(algorithm: str, names: list[str]) -> tuple[bytes, list[str]]:
+    """The keys of folders named after digests, one after the other, and the names that are no digests."""
+    length = LENGTHS[algorithm]
+    joined = "".join(names)
+    if set(map(len, names)) <= {2 * length}:
+        try:
+            packed = bytes.fromhex(joined)
+        except ValueError:
+            packed = b""
+        if packed.hex() == joined:
+            return packed, []
+    others = [name for name in names if layout.digest_of(algorithm, name) is None]
+    strange = set(others)
+    return bytes.fromhex("".join(name for name in names if name not in strange)), others
+
+
+def unpack(packed: bytes, length: int = 32) -> list[Key]:
+    """The keys of `length` bytes that stand one after the other."""
+    return [packed[at : at + length] for at in range(0, len(packed), length)]
+
+
+class DigestSet(Set[str]):
+    """A set of keys, seen as digests."""
+
+    def __init__(self, keys: Set[Key]) -> None:
+        self.keys = keys
+
+    def __contains__(self, digest: object) -> bool:
+        return isinstance(digest, str) and layout.is_digest(digest) and key_of(digest) in self.keys
+
+    def __iter__(self) -> Iterator[str]:
+        return map(text_of, self.keys)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @classmethod
+    def _from_iterable(cls, it: object) -> set[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return set(it)  # pyright: ignore
