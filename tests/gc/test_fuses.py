@@ -9,6 +9,7 @@ import pytest
 
 from pruner.decide.fuses import NON_TRIVIAL
 from pruner.errors import NotARegistry, ReadError, Refused
+from pruner.settings.policies import parse_policies
 from pruner.settings.table import FUSES
 from tests.gc.images import image, layer
 from tests.gc.inprocess import Pruner, kinds
@@ -80,6 +81,24 @@ def test_blobs_and_not_one_tag_are_refused(pruner: Pruner) -> None:
     assert pruner.snapshot() == before
     pruner.run(override=frozenset({"no-tags"}))
     assert pruner.blobs() == set()
+
+
+def test_5_a_plan_that_drops_more_than_the_fraction_of_the_tags_is_refused(pruner: Pruner) -> None:
+    for number in range(NON_TRIVIAL):
+        pruner.tree.push("app", image([layer("shared by all")], "one image"), f"v{number}")
+    pruner.old()
+    before = pruner.snapshot()
+    with pytest.raises(Refused, match=f"{NON_TRIVIAL} of {NON_TRIVIAL} tags") as caught:
+        pruner.run(retention=parse_policies([{"keepLast": 0}]), max_fraction=0.5)
+    assert "--override fraction" in str(caught.value)
+    assert pruner.snapshot() == before
+    assert any("would refuse" in note for note in pruner.plan().notes)
+    with pytest.raises(Refused):
+        pruner.run(retention=parse_policies([{"keepLast": NON_TRIVIAL // 2 - 1}]))
+    half = pruner.run(retention=parse_policies([{"keepLast": NON_TRIVIAL // 2}]))
+    assert kinds(half)["tag"] == NON_TRIVIAL // 2
+    rest = pruner.run(retention=parse_policies([{"keepLast": 0}]), override=frozenset({"fraction"}))
+    assert kinds(rest)["tag"] == NON_TRIVIAL // 2
 
 
 def test_a_tag_anywhere_is_a_tag(pruner: Pruner) -> None:

@@ -15,7 +15,7 @@ from pruner.tree import layout
 from pruner.tree.whole import Tree
 
 NON_TRIVIAL = 50
-"""Blobs from which on the fraction fuse looks at a tree: a small one is often pruned by half."""
+"""Blobs, or tags, from which on the fraction fuse looks at a tree: a small one is often pruned by half."""
 
 
 def check_storage(storage: Storage, given: str, config: RegistryConfig, settings: Settings) -> bool:
@@ -82,7 +82,8 @@ def _exists(storage: Storage, path: str) -> bool:
 
 def check_plan(tree: Tree, plan: Plan, settings: Settings) -> None:
     """Raises Refused for a plan that looks like a mistake."""
-    blobs = len(plan.of("blob"))
+    _check_tags(tree, plan, settings)
+    blobs = plan.removals.number("blob")
     if not blobs:
         return
     if "no-tags" not in settings.override and not any(r.tags for r in tree.repositories.values()):
@@ -101,3 +102,15 @@ def check_plan(tree: Tree, plan: Plan, settings: Settings) -> None:
             f"{settings.max_fraction:.0%} allowed: look at `prune plan`; if it is right, --max-fraction 1 "
             "(stack key gcMaxFraction) or --override fraction"
         )
+
+
+def _check_tags(tree: Tree, plan: Plan, settings: Settings) -> None:
+    total = sum(len(repository.tags.current) for repository in tree.repositories.values())
+    gone = plan.removals.number("tag")
+    if total < NON_TRIVIAL or "fraction" in settings.override or gone <= settings.max_fraction * total:
+        return
+    raise Refused(
+        f"the plan drops {gone} of {total} tags ({gone / total:.0%}), more than the "
+        f"{settings.max_fraction:.0%} allowed: look at `prune plan` and at the retention policies; if it is "
+        "right, --max-fraction 1 (stack key gcMaxFraction) or --override fraction"
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from pruner.clock import RunTime
 from pruner.decide import retention
@@ -12,7 +13,6 @@ from pruner.decide.mark import mark
 from pruner.decide.marks import Marks
 from pruner.decide.plan import Plan, Removal, make_plan
 from pruner.decide.roots import RepositoryRoots, Rules, find_roots
-from pruner.decide.running import RunningImages
 from pruner.decide.taken import Trashed, expired
 from pruner.errors import ClusterError
 from pruner.settings.table import Settings
@@ -23,7 +23,10 @@ from pruner.tree.reading import Known, Reader
 from pruner.tree.scan import Progress, scan
 from pruner.tree.whole import Tree
 
-AskCluster = Callable[[], RunningImages]
+if TYPE_CHECKING:
+    from pruner.decide.running import RunningImages  # brings TLS, which few need
+
+AskCluster = Callable[[], "RunningImages"]
 """Raises ClusterError when the cluster cannot be asked."""
 
 

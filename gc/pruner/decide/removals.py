@@ -236,6 +236,10 @@ class Removals(Sequence[Removal]):
         """The removals of the given kinds, in order."""
         return tuple(removal for part in self.parts if part.kind in kinds for removal in part)
 
+    def number(self, kind: Kind) -> int:
+        """How many removals of a kind there are."""
+        return sum(len(part) for part in self.parts if part.kind == kind)
+
     def totals(self) -> Iterator[tuple[Kind, str, Total]]:
         """Totals by kind and repository (a pair may come more than once)."""
         for part in self.parts:

@@ -25,6 +25,10 @@ _LOCAL = frozenset(
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hold us up
 
+_TYPE = 0o170000
+_KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "symlink"}
+_64_BITS = 0xFFFF_FFFF_FFFF_FFFF
+
 
 class FileSystem(OneByOne):
     """A local folder, given by its absolute path."""
@@ -101,7 +105,7 @@ class FileSystem(OneByOne):
                 continue
             try:
                 found = os.fstat(handle)
-                if not stat.S_ISREG(found.st_mode):
+                if found.st_mode & _TYPE != stat.S_IFREG:
                     yield Odd(above + path, _kind_of(found.st_mode))
                     continue
                 size = found.st_size
@@ -114,7 +118,7 @@ class FileSystem(OneByOne):
             finally:
                 os.close(handle)
             changed = found.st_ctime_ns
-            version = _version(changed, found.st_ino) if changed < settled else 0
+            version = (changed ^ (found.st_ino << 24)) & _64_BITS if changed < settled else 0
             yield Content(content, found.st_mtime, version)
 
     def chunks(self, path: str, size: int) -> Iterator[bytes]:
@@ -129,13 +133,15 @@ class FileSystem(OneByOne):
 
     def stat_many(self, paths: Iterable[str]) -> Iterator[Stat | None]:
         """`stat` for each path, in order."""
-        above = f"{self.root}/"
+        above, lstat = f"{self.root}/", os.lstat
         settled = (time.time() - GRAIN) * 1e9
         for path in paths:
             try:
-                yield _stat(os.lstat(above + path), settled)
+                found = lstat(above + path)
             except (FileNotFoundError, NotADirectoryError):
                 yield None
+            else:
+                yield _stat(found, settled)
 
     def remove(self, path: str) -> None:
         """Remove a file."""
@@ -270,21 +276,14 @@ def _kind(entry: os.DirEntry[str]) -> Kind:
 
 
 def _kind_of(mode: int) -> Kind:
-    if stat.S_ISREG(mode):
-        return "file"
-    if stat.S_ISDIR(mode):
-        return "folder"
-    return "symlink" if stat.S_ISLNK(mode) else "other"
+    return _KINDS.get(mode & _TYPE, "other")
 
 
 def _stat(found: os.stat_result, settled: float) -> Stat:
     changed = found.st_ctime_ns
-    version = _version(changed, found.st_ino) if changed < settled else 0
-    return Stat(found.st_size, found.st_mtime, found.st_nlink, version, _kind_of(found.st_mode))
-
-
-def _version(changed: int, inode: int) -> int:
-    return (changed ^ (inode << 24)) & 0xFFFF_FFFF_FFFF_FFFF
+    version = (changed ^ (found.st_ino << 24)) & _64_BITS if changed < settled else 0
+    kind = _KINDS.get(found.st_mode & _TYPE, "other")
+    return Stat(found.st_size, found.st_mtime, found.st_nlink, version, kind)
 
 
 def _type_of(root: str) -> str:
@@ -297,5 +296,5 @@ def _type_of(root: str) -> str:
                 if fields[2] == f"{os.major(device)}:{os.minor(device)}":
                     return line.partition(" - ")[2].split(" ")[0]
     except (OSError, IndexError):
-        pass
+        return ""
     return ""

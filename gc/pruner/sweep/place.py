@@ -17,6 +17,7 @@ from pruner.registry.process import RunningRegistry
 from pruner.settings.table import Settings
 from pruner.storage import Storage, read_errors
 from pruner.sweep import current, state, trash
+from pruner.tree.index import Index
 from pruner.tree.library import Library
 from pruner.tree.scan import Progress
 
@@ -96,7 +97,8 @@ class Place:
         with read_errors(self.storage):
             journal = current.read_journal(self.storage, current.CURRENT)
         held = () if journal.decided else tuple(held.removal for held in journal.held)
-        look = self.observer(time, Library(self.storage)).look(interrupted=held, trashed=self.trashed())
+        library = Library(self.storage, Index.read(self.storage))
+        look = self.observer(time, library).look(interrupted=held, trashed=self.trashed())
         warnings = [*look.warnings, *skew_notes(time)]
         if journal.held:
             warnings.append(

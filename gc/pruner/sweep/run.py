@@ -16,6 +16,7 @@ from pruner.sweep.execute import execute
 from pruner.sweep.flush import RegistryCaches
 from pruner.sweep.place import Place, skew_notes
 from pruner.sweep.work import Execution
+from pruner.tree.index import Index
 from pruner.tree.library import Library
 from pruner.tree.whole import Tree
 
@@ -70,7 +71,7 @@ def run(place: Place) -> Outcome:
             notes.append(recovered)
         if place.window.recover():
             notes.append("the registry was read-only from an interrupted run, and takes pushes again")
-        library = Library(place.storage)
+        library = Library(place.storage, Index.read(place.storage))
         observer = place.observer(time, library)
         look = observer.look(trashed=place.trashed())
         check_plan(look.tree, look.plan, place.settings)
@@ -79,6 +80,7 @@ def run(place: Place) -> Outcome:
             look, done = _in_window(place, observer, lock, notes)
         else:
             done = execute(look, observer, RegistryCaches(place, is_restarted_later=False), lock)
+        library.save(place.storage, look.tree)
         done.phases = {"first look": round(looked, 3), **done.phases}
         if place.settings.trash and any(removal.kind == "blob" for removal in done.removed):
             notes.append(

@@ -16,14 +16,17 @@ import struct
 import zlib
 from collections.abc import Iterable, Iterator
 
-from pruner.storage import Stat
+from pruner.storage import Stat, View
+from pruner.tree import layout
 from pruner.tree.digests import NAMES, Key, key_of, text_of
 from pruner.tree.manifests import Manifest
 
+PATH = f"{layout.STATE}/manifests"
 MAGIC = b"prnmnf\x00\x01"
 _CHECKSUM = struct.Struct("<I")
 _HEAD = struct.Struct("<BBHIqdQ")  # length of the key, kind, length of the extra, of the blobs; the stat
 _PLAIN, _OTHER = 0, 1
+_LARGEST = 1 << 30  # bytes
 _MOST = 1000  # references of a manifest that is kept: what is larger is read each time
 
 
@@ -51,6 +54,14 @@ class Index:
         if kind == _PLAIN:
             return found
         return _unpack(self._content[start + blobs : start + blobs + extra])
+
+    @staticmethod
+    def read(view: View) -> Index:
+        """The index of a storage; an empty one when there is none that can be read."""
+        try:
+            return Index(view.read(PATH, _LARGEST).content)
+        except OSError:
+            return Index()
 
     @staticmethod
     def of(entries: Iterable[tuple[Key, Stat, bytes | Manifest]]) -> Index:

@@ -5,13 +5,18 @@ The manifests of images, of which a registry has by far the most, are kept as th
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
-from pruner.storage import Odd, Stat, View, read_errors
+from pruner.storage import Odd, Stat, Storage, View, read_errors
 from pruner.tree import layout
 from pruner.tree.digests import Key, key_of, text_of, unpack
-from pruner.tree.index import Index
+from pruner.tree.index import PATH, Index
 from pruner.tree.manifests import SIZE_LIMIT, Damaged, Manifest, check, parse, plain
+
+if TYPE_CHECKING:
+    from pruner.tree.whole import Tree
 
 Found = bytes | Manifest | Damaged | None
 """The keys of an image's blobs; any other manifest; Damaged when the bytes are none; None: not there."""
@@ -95,18 +100,26 @@ class Library:
                 self._seen[key] = stat
         return [key for key in keys if key not in self._known]
 
-    def index(self, keep: Iterable[Key]) -> Index:
-        """What the next run may know of those manifests."""
-        known, seen = self._known, self._seen
-        return Index.of((key, seen[key], known[key]) for key in keep if key in seen)
+    def save(self, storage: Storage, tree: Tree) -> None:
+        """Write what the next run may know of the manifests in `tree`, when it is not known already.
+
+        A disk that has no room for it, or that cannot be written, is no reason to fail: it is a copy.
+        """
+        seen, known = self._seen, self._known
+        keys = {
+            key
+            for repository in tree.repositories.values()
+            for key in repository.revisions.keys_listed()
+            if key in seen
+        }
+        if self._index is not None and len(self._index) == len(keys) and not self.reads:
+            return
+        index = Index.of((key, seen[key], known[key]) for key in sorted(keys))
+        with suppress(OSError):
+            storage.write(PATH, bytes(index))
 
 
 def image(blobs: bytes) -> Manifest:
     """The manifest of an image with those blobs."""
     digests = dict.fromkeys(map(text_of, unpack(blobs)))
     return Manifest((), tuple(digests), None, explained=True)
-
-
-def is_there(found: Found) -> bool:
-    """Whether a manifest was found and understood."""
-    return isinstance(found, bytes | Manifest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from pruner.storage import Content, Entry, Odd, read_errors
+from pruner.storage import Content, Entry, Odd, Stat, read_errors
 from pruner.tree import layout
 from pruner.tree.digests import LENGTHS, Key, text_of
 from pruner.tree.links import Links, Tags
@@ -13,6 +13,9 @@ from pruner.tree.reading import LINK_LIMIT, Reader
 from pruner.tree.whole import Repository
 
 _PARTS = ("_manifests", "_layers", "_uploads")
+
+_ONE_FOLDER = 3
+"""Names of a folder that has one folder in it, where the file system counts `..` among them (ext4, xfs)."""
 
 
 def read_repository(
@@ -100,14 +103,14 @@ class _Tags:
         new = [name for name in sorted(names) if name not in known]
         paths = [f"{self.path}/{name}/current/link" for name in new]
         seen = {name: known[name] for name in known}
-        for name, path, content in zip(
-            new, paths, self.reader.view.read_many(paths, LINK_LIMIT), strict=True
-        ):
+        contents = list(self.reader.view.read_many(paths, LINK_LIMIT))
+        histories = self.reader.view.stat_many(f"{self.path}/{name}/index/sha256" for name in new)
+        for name, path, content, history in zip(new, paths, contents, histories, strict=True):
             if content is None or isinstance(content, Odd):
                 self._take_closely(name)
                 continue
             current = self.reader.current(path, content)
-            if current is None or current.target is None or self._has_history(name, current.target):
+            if current is None or current.target is None or self._has_history(name, current.target, history):
                 self._take_closely(name)
                 continue
             self.tags.current[name] = current
@@ -126,10 +129,12 @@ class _Tags:
         stats = zip(held, self.reader.view.stat_many(paths), strict=True)
         return {name: old[name] for name, stat in stats if stat is not None and stat.version == old[name][0]}
 
-    def _has_history(self, name: str, target: str) -> bool:
+    def _has_history(self, name: str, target: str, history: Stat | None) -> bool:
         """Whether anything but the link of what the tag names now lies in its history."""
         if self.has_aliases or not target.startswith("sha256:"):
             return True
+        if history is not None and history.kind == "folder" and history.links == _ONE_FOLDER:
+            return False
         try:
             names, others = self.reader.view.folders(f"{self.path}/{name}/index/sha256")
         except OSError:
