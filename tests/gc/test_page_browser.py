@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from pruner.observe.page import CONTENT_TYPE, HEADERS, page
 from pruner.observe.record import Record
 from pruner.observe.web import Answer, Server, listen
 from tests.gc.browser import ROOT, ask_page, pixel, screenshot
-from tests.gc.observed import surroundings
+from tests.gc.observed import HOSTILE, a_record, surroundings
 from tests.gc.realregistry import free_port
 from tests.gc.test_page import shown
 
@@ -27,7 +28,12 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def server() -> Server:
-    answer = Answer(CASES["as usual"].encode(), CONTENT_TYPE, headers=HEADERS)
+    record = a_record()
+    snapshot = record.snapshot
+    assert snapshot is not None
+    named = tuple(each for each in snapshot.repositories if each.name != HOSTILE)
+    pictured = page(shown(replace(record, snapshot=replace(snapshot, repositories=named))))
+    answer = Answer(pictured.encode(), CONTENT_TYPE, headers=HEADERS)
     server = listen(free_port(), {"/": lambda: answer}, "the page", own_machine_only=True)
     assert server is not None
     return server

@@ -15,7 +15,7 @@ from pruner.settings.durations import format_duration
 from pruner.sweep.run import Outcome
 from pruner.tree.whole import Tree
 
-_NOUNS = {
+NOUNS = {
     "upload": ("abandoned upload", "abandoned uploads"),
     "temporary": ("leftover file", "leftover files"),
     "tag": ("tag", "tags"),
@@ -28,6 +28,7 @@ _NOUNS = {
     "repository": ("empty repository", "empty repositories"),
     "trash": ("blob from the trash", "blobs from the trash"),
 }
+"""What people call a kind of removal, one and several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class Report:
             )
         else:
             order = sorted(counts, key=lambda kind: (kind != "blob", kind != "trash", -counts[kind]))
-            things = ", ".join(_plural(counts[kind], *_NOUNS[kind]) for kind in order)
+            things = ", ".join(_plural(counts[kind], *NOUNS[kind]) for kind in order)
             said = f"{verb} {things}, {format_bytes(sum(each['bytes'] for each in by_kind.values()))}"
         if self.plan.skipped:
             names = one_line(", ".join(sorted(self.plan.skipped)[:5])) + (
@@ -169,7 +170,7 @@ class Report:
 
     def _totals(self) -> list[str]:
         rows = [
-            (f"  {_plural(numbers['count'], *_NOUNS[kind])}", format_bytes(numbers["bytes"]))
+            (f"  {_plural(numbers['count'], *NOUNS[kind])}", format_bytes(numbers["bytes"]))
             for kind, numbers in self._by_kind().items()
         ]
         return [self.sentence()[0].upper() + self.sentence()[1:] + ".", *table(rows, right={1})]

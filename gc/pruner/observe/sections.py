@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from pruner.inspect.report import format_bytes
+from pruner.inspect.report import NOUNS, format_bytes
 from pruner.inspect.usage import TagUsage
 from pruner.observe.board import Now
 from pruner.observe.html import Cell, Html, bar, command, digest, growth, none, sentence, table
@@ -118,7 +118,7 @@ def going(shown: Shown) -> str:
             ("What", "Why", "Count|number", "Size|number"),
             [
                 (
-                    Cell(each.kind),
+                    Cell(NOUNS[each.kind][1] if each.kind in NOUNS else each.kind),
                     Cell(each.reason),
                     Cell(f"{each.amount.count:,}", "number"),
                     Cell(format_bytes(each.amount.bytes), "number"),
