@@ -20,6 +20,10 @@ LINK_WRITE = 60.0
 """For so long a link that holds nothing may be one that is being written, and is read again: versions 2.8 and
 3.0 truncate a link before they write it."""
 
+FILE_SETTLED = 2.0
+"""A configuration written no later than this after its registry began is what that one read: the time of a
+file is that of a clock's last tick, and a process begins before it reads."""
+
 REREAD_PAUSE = 0.05
 """Before such a link is read again; a write takes less."""
 
@@ -46,6 +50,9 @@ PROCESS_POLL = 0.2
 
 REGISTRY_TIMEOUT = 10.0
 """For an answer of the registry to a request that costs it nothing."""
+
+PROCESS_TIMEOUT = 10.0
+"""For a program that is asked something, such as systemctl."""
 
 REDIS_TIMEOUT = 30.0
 """For redis to take a connection, and to answer a batch of deletions."""

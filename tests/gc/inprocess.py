@@ -12,7 +12,7 @@ from pruner.decide.look import AskCluster, Look
 from pruner.inspect.report import Report
 from pruner.inspect.verify import Verification, verify
 from pruner.registry import config as registry_config
-from pruner.registry.process import RunningRegistry
+from pruner.registry.registries import Registries
 from pruner.settings.table import Settings
 from pruner.storage import Storage
 from pruner.sweep import run as pruning
@@ -67,7 +67,7 @@ class Pruner:
 
     def place(self, storage: Storage | None = None) -> Place:
         config = registry_config.load(str(self.config), {})
-        registry = RunningRegistry(self.clock, proc=str(self.folder / "proc"))
+        registry = Registries(self.clock, proc=str(self.folder / "proc"))
         return Place(
             storage or self.storage,
             config.root,

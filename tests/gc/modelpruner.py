@@ -11,7 +11,8 @@ import yaml
 from pruner.inspect.report import Report
 from pruner.registry import config as registry_config
 from pruner.registry.config import RegistryConfig
-from pruner.registry.process import RegistryProcess, RunningRegistry
+from pruner.registry.redisconfig import RedisConfig
+from pruner.registry.registries import Registries
 from pruner.settings.table import Settings
 from pruner.storage import Storage
 from pruner.sweep import run as pruning
@@ -23,7 +24,7 @@ from tests.gc.modelregistry import Cache, ModelRegistry
 QUIET: Progress = lambda _phase, _count: None  # noqa: E731 - a constant of a callable type
 
 
-class ModelProcess(RunningRegistry):
+class ModelProcess(Registries):
     """The process of a model registry: a restart ends what it was doing, and empties its cache in memory."""
 
     def __init__(self, clock: SteppedClock, registry: ModelRegistry, cut: Callable[[], None]) -> None:
@@ -31,15 +32,19 @@ class ModelProcess(RunningRegistry):
         self.model = registry
         self.cut = cut
 
-    def present(self, config: RegistryConfig) -> bool:
-        del config
-        return True
+    def check(self, config: RegistryConfig, *, readonly: bool = False, doubtful: bool = False) -> list[str]:
+        del config, readonly, doubtful
+        return []
 
-    def restart(self, config: RegistryConfig) -> RegistryProcess:
-        del config
+    def redis(self, config: RegistryConfig) -> list[RedisConfig]:
+        return [] if config.redis is None else [config.redis]
+
+    def refresh(self, config: RegistryConfig) -> str:
+        if config.cache != "inmemory":
+            return ""
         self.cut()
         self.model.cache.clear()
-        return RegistryProcess(1, 1, ("registry",))
+        return "the model was restarted"
 
 
 @cache

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 import threading
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import ip_address
@@ -27,13 +30,46 @@ class FakeProc:
         (folder / "self").mkdir(parents=True)
         (folder / "meminfo").touch()
 
-    def add(self, pid: int, *argv: str, started: int = 100, state: str = "S", cwd: str | None = None) -> None:
+    @property
+    def root(self) -> Path:
+        """What every process here has for its root."""
+        return self.folder / "root"
+
+    def add(
+        self,
+        pid: int,
+        *argv: str,
+        started: int = 10**10,
+        state: str = "S",
+        cwd: str | None = None,
+        parent: int = 0,
+        environ: Mapping[str, str] | None = None,
+        cgroup: str = "0::/",
+    ) -> None:
+        """A process; it began later than any file was written unless `started` says otherwise."""
         entry = self.folder / str(pid)
         entry.mkdir(exist_ok=True)
         (entry / "cmdline").write_bytes(b"".join(word.encode() + b"\0" for word in argv))
-        (entry / "stat").write_text(f"{pid} (odd) name)) {state} " + "0 " * 18 + f"{started} 0 0\n")
-        if cwd:
-            (entry / "cwd").symlink_to(cwd)
+        (entry / "stat").write_text(f"{pid} (odd) name)) {state} {parent} " + "0 " * 17 + f"{started} 0 0\n")
+        (entry / "environ").write_text(
+            "".join(f"{name}={value}\0" for name, value in (environ or {}).items())
+        )
+        (entry / "cgroup").write_text(f"{cgroup}\n")
+        for name, target in (("root", str(self.root)), ("cwd", cwd)):
+            if target and not (entry / name).is_symlink():
+                (entry / name).symlink_to(target)
+
+    def serve(self, *, redis: str = "{}", **http: object) -> RegistryConfig:
+        """A configuration with a root directory, as a process sees it; returned as it is seen from here."""
+        file = self.root / "etc/distribution/config.yml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        (self.root / "data").mkdir(exist_ok=True)
+        storage = "{filesystem: {rootdirectory: /data}}"
+        text = f"version: 0.1\nstorage: {storage}\nredis: {redis}\nhttp: {json.dumps(http)}\n"
+        file.write_text(text)
+        cache = {} if redis == "{}" else {"REGISTRY_STORAGE_CACHE": "{blobdescriptor: redis}"}
+        given = config.parse(text.encode(), "/etc/distribution/config.yml", cache)
+        return replace(given, path=str(file), root=str(self.root / "data"))
 
     def end(self, pid: int) -> None:
         for file in (self.folder / str(pid)).iterdir():
@@ -50,20 +86,22 @@ def settings(**http: object) -> RegistryConfig:
 
 
 class Answering:
-    """An HTTP server on a loopback port, or a unix socket, that gives every request one status."""
+    """An HTTP server on a loopback port, or a unix socket, that gives every request one status and `body`."""
 
     def __init__(
         self, status: int, *, context: ssl.SSLContext | None = None, path: Path | None = None
     ) -> None:
         self.requests: list[str] = []
+        self.body = b""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.requests.append(f"{self.command} {self.path}")
                 self.send_response(status)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(outer.body)))
                 self.end_headers()
+                self.wfile.write(outer.body)
 
             def do_PUT(self) -> None:
                 self.do_GET()

@@ -42,11 +42,18 @@ class PrunerProcess:
         return [sys.executable, "-m", "pruner", verb, "--config", str(self.config), *options]
 
     def variables(self) -> dict[str, str]:
-        """The process's environment: none of ours may reconfigure the pruner or the storage it looks for."""
+        """The process's environment: none of ours may reconfigure the pruner or the storage it looks for.
+
+        The registries of the tests have a thread that starts them again, which the pruner cannot know.
+        """
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "GC_"))
         }
-        return kept | {"PYTHONPATH": str(ROOT / "gc"), "GC_PROTECT_RUNNING": "false"} | dict(self.environment)
+        return (
+            kept
+            | {"PYTHONPATH": str(ROOT / "gc"), "GC_PROTECT_RUNNING": "false", "GC_RESTART": "allowed"}
+            | dict(self.environment)
+        )
 
     def start(self, verb: str, *options: str) -> subprocess.Popen[str]:
         command = self.command(verb, *options)

@@ -101,6 +101,8 @@ class RealRegistry:
     """One registry over `folder`/data, configured by `folder`/config.yml, logging to `folder`/registry.log.
 
     A supervised one is started again whenever it exits, as the kubelet does with the registry's container.
+    `environment` is its own, `tree` another root directory than its folder's, `within` a command that begins
+    it, and `serves` the file that it is told to read, by variable if `by_variable`.
     """
 
     version: Version
@@ -110,6 +112,11 @@ class RealRegistry:
     delete: bool = True
     supervised: bool = False
     debug_port: int | None = None
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+    tree: Path | None = None
+    by_variable: bool = False
+    within: tuple[str, ...] = ()
+    serves: Path | None = None
     port: int = field(default_factory=free_port)
     starts: int = 0
     _process: subprocess.Popen[bytes] | None = None
@@ -127,7 +134,7 @@ class RealRegistry:
     @property
     def data(self) -> Path:
         """The storage driver's `rootdirectory`."""
-        return self.folder / "data"
+        return self.tree or self.folder / "data"
 
     @property
     def log(self) -> Path:
@@ -151,7 +158,8 @@ class RealRegistry:
         self.stop()
 
     def write_config(self) -> None:
-        self.data.mkdir(parents=True, exist_ok=True)
+        for folder in (self.folder, self.data):
+            folder.mkdir(parents=True, exist_ok=True)
         self.config.write_text(yaml.safe_dump(self._settings(), sort_keys=False))
 
     def start(self) -> None:
@@ -216,9 +224,14 @@ class RealRegistry:
 
     def _spawn(self) -> None:
         self.starts += 1
+        file = str(self.serves or self.config)
+        variables = {"REGISTRY_CONFIGURATION_PATH": file} if self.by_variable else {}
         with open(self.log, "ab") as log:
             self._process = subprocess.Popen(
-                [binary(self.version), "serve", str(self.config)], env=_environment(), stdout=log, stderr=log
+                [*self.within, binary(self.version), "serve", *([] if self.by_variable else [file])],
+                env=_environment() | variables | self.environment,
+                stdout=log,
+                stderr=log,
             )
 
     def _supervise(self) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from pruner.decide.fuses import NON_TRIVIAL
-from pruner.errors import NotARegistry, ReadError, Refused
+from pruner.errors import NotARegistry, ReadError, Refused, RegistryError
 from pruner.settings.policies import parse_policies
 from pruner.settings.table import FUSES
 from tests.gc.images import image, layer
 from tests.gc.inprocess import Pruner, kinds
+from tests.gc.processdoubles import FakeProc
 from tests.gc.storagedoubles import failing, nothing
 from tests.gc.treebuilder import snapshot, write
 
@@ -132,12 +133,20 @@ def _gitlab(pruner: Pruner) -> None:
     write(pruner.data / "docker/registry/lockfiles/database-in-use", b"")
 
 
+def _unknown_registry(pruner: Pruner) -> None:
+    tagged(pruner, 1)
+    FakeProc(pruner.folder / "processes").add(7, "registry", "serve", "/etc/gone.yml")
+    (pruner.folder / "proc").rmdir()
+    (pruner.folder / "processes").rename(pruner.folder / "proc")
+
+
 CASES: dict[str, Callable[[Pruner], None]] = {
     "fraction": _fraction,
     "no-tags": _no_tags,
     "not-a-registry": _no_registry,
     "pull-through-cache": _proxy,
     "gitlab-database": _gitlab,
+    "other-registries": _unknown_registry,
 }
 
 
@@ -150,7 +159,7 @@ def test_a_fuse_gives_way_to_its_own_name_only(pruner: Pruner, fuse: str) -> Non
     CASES[fuse](pruner)
     pruner.old()
     before = snapshot(pruner.data)
-    with pytest.raises((Refused, NotARegistry), match=f"--override {fuse}"):
+    with pytest.raises((Refused, NotARegistry, RegistryError), match=f"--override {fuse}"):
         pruner.run(override=frozenset(FUSES) - {fuse})
     assert snapshot(pruner.data, without=("docker/registry/v2/pruner",)) == before
     pruner.run(override=frozenset({fuse}))

@@ -11,7 +11,7 @@ import pytest
 from pruner.clock import SystemClock
 from pruner.registry import config
 from pruner.registry.config import RegistryConfig
-from pruner.registry.process import RunningRegistry, find
+from pruner.registry.registries import Registries
 from tests.gc.conftest import StartRegistry
 from tests.gc.images import digest_of
 from tests.gc.processdoubles import self_signed
@@ -22,24 +22,32 @@ def read(registry: RealRegistry) -> RegistryConfig:
     return config.load(str(registry.config), {})
 
 
+def nearby() -> Registries:
+    """The registries here have a thread that starts them again."""
+    return Registries(SystemClock(), restart="allowed")
+
+
+def pids(registry: RealRegistry) -> list[int]:
+    return [each.process.pid for each in nearby().survey(read(registry)).ours]
+
+
 def test_the_registry_is_found_among_others(registry: RealRegistry) -> None:
-    found = find(config=str(registry.config))
-    assert found and found.pid == registry.pid
+    assert pids(registry) == [registry.pid]
 
 
 def test_a_supervised_registry_is_restarted_in_place(start_registry: StartRegistry) -> None:
     registry = start_registry(supervised=True)
-    before = find(config=str(registry.config))
-    after = RunningRegistry(SystemClock()).restart(read(registry))
-    assert before and before != after
-    assert (after.pid, registry.starts) == (registry.pid, 2)
+    before = pids(registry)
+    nearby().restart(read(registry))
+    assert before != pids(registry) == [registry.pid]
+    assert registry.starts == 2
 
 
 def test_an_upload_in_flight_ends_well_over_a_restart(start_registry: StartRegistry) -> None:
     registry = start_registry(supervised=True)
     with registry.client() as client:
         upload = client.append(client.start_upload("a/b"), b"first half, ")
-        RunningRegistry(SystemClock()).restart(read(registry))
+        nearby().restart(read(registry))
     with registry.client() as client:
         whole = b"first half, second half"
         digest = digest_of(whole)
@@ -49,7 +57,7 @@ def test_an_upload_in_flight_ends_well_over_a_restart(start_registry: StartRegis
 
 def test_whether_it_takes_writes_is_asked_without_a_trace(registry: RealRegistry) -> None:
     before = sorted(registry.data.rglob("*"))
-    assert RunningRegistry(SystemClock()).takes_writes(read(registry)) is True
+    assert nearby().takes_writes(read(registry)) is True
     assert sorted(registry.data.rglob("*")) == before
 
 
@@ -90,9 +98,9 @@ def test_a_registry_is_asked_however_it_listens(
             stderr=log,
         )
     try:
-        running = RunningRegistry(SystemClock(), ca=str(tmp_path / "ca.crt"))
+        running = Registries(SystemClock(), ca=str(tmp_path / "ca.crt"))
         parsed = config.load(str(file), {})
-        assert running.wait(parsed).pid == process.pid
+        assert running.wait(parsed).process.pid == process.pid
         assert running.takes_writes(parsed) is writable
         assert running.present(parsed)
     finally:

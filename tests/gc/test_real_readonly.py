@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from pruner.clock import SystemClock
-from pruner.registry.process import RunningRegistry
 from pruner.registry.readonly import enter, leave, recover
+from pruner.registry.registries import Registries
 from tests.gc.conftest import StartRegistry
 from tests.gc.images import digest_of, image, layer
 from tests.gc.prunerprocess import AT_ONCE, PrunerProcess
@@ -35,7 +35,7 @@ PRUNER = """
 import os, signal, sys
 from pruner.registry import process, readonly
 from pruner.clock import SystemClock
-from pruner.registry.process import RunningRegistry
+from pruner.registry.registries import Registries
 path, step, seen = sys.argv[1], int(sys.argv[2]), 0
 def trace(frame, event, argument):
     global seen
@@ -43,7 +43,7 @@ def trace(frame, event, argument):
         seen += 1
         if seen == step:
             os.kill(os.getpid(), signal.SIGKILL)
-registry = RunningRegistry(SystemClock())
+registry = Registries(SystemClock(), restart="allowed")
 sys.settrace(trace)
 readonly.enter(path, {}, registry)
 readonly.leave(path, {}, registry)
@@ -70,7 +70,7 @@ def pushes(registry: RealRegistry, seed: str) -> None:
 
 def test_a_read_only_registry_refuses_pushes_and_serves_pulls(start_registry: StartRegistry) -> None:
     registry = start_registry(supervised=True)
-    running = RunningRegistry(SystemClock())
+    running = Registries(SystemClock(), restart="allowed")
     before = registry.config.read_bytes()
     with registry.client() as client:
         digest = client.push_blob("a/b", layer("before"))
@@ -94,7 +94,7 @@ def test_killed_at_any_moment_it_is_writable_after_the_next_start(start_registry
     for moment in range(MOMENTS):
         killed = open_and_close(registry, 1 + calls * (2 * moment + 1) // (2 * MOMENTS))
         assert killed.returncode in (-9, 0)
-        was_open += recover(str(registry.config), {}, RunningRegistry(SystemClock()))
+        was_open += recover(str(registry.config), {}, Registries(SystemClock(), restart="allowed"))
         registry.wait_ready()
         pushes(registry, f"after {moment}")
         assert registry.config.read_bytes() == before

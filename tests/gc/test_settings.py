@@ -26,6 +26,7 @@ GOOD = {
     "repository_metrics": ("true", True),
     "address": ("registry/main", "registry/main"),
     "deployment": ("registry/main", "registry/main"),
+    "restart": ("never", "never"),
     "override": ("fraction, no-tags", frozenset({"fraction", "no-tags"})),
 }
 
@@ -38,6 +39,7 @@ def test_defaults_are_those_of_the_stack() -> None:
     assert (settings.untagged_after, settings.uploads_after, settings.trash) == (day, day, day)
     assert (settings.mode, settings.max_fraction, settings.dangling_tags) == ("online", 0.5, "keep")
     assert (settings.retention, settings.override) == ((), frozenset())
+    assert settings.restart == "auto", "the stack, which knows who restarts, says so"
 
 
 def test_every_setting_has_a_case() -> None:
@@ -69,6 +71,7 @@ def test_a_variable_and_an_option_mean_the_same_and_the_option_wins(name: str) -
         ("uploads_after", "d"),
         ("trash", "-5m"),
         ("mode", "ReadOnly"),
+        ("restart", "always"),
         ("max_fraction", "0"),
         ("max_fraction", "1.01"),
         ("max_fraction", "50%"),

@@ -16,7 +16,9 @@ from pruner.clock import SystemClock
 from pruner.errors import ConfigError
 from pruner.observe.pulse import teller
 from pruner.registry import config as registry_config
-from pruner.registry.process import RunningRegistry, ca_file
+from pruner.registry import pods
+from pruner.registry.asking import ca_file
+from pruner.registry.registries import Registries
 from pruner.settings.table import TABLE, read_settings
 from pruner.storage.filesystem import FileSystem
 from pruner.sweep.place import Place, Window
@@ -87,15 +89,20 @@ class Call:
 
             return running_images(KubernetesApi.of_pod(environ, clock))
 
+        def registries(clock: SystemClock) -> Registries:
+            return Registries(
+                clock, ca=ca_file(environ), restart=settings.restart, elsewhere=pods.seen_by(environ, clock)
+            )
+
         # Closing a window must not be cut short by the SIGTERM that ends the run: a clock that nobody stops.
-        window = Window(config.path, environ, RunningRegistry(SystemClock(), ca=ca_file(environ)))
+        window = Window(config.path, environ, registries(SystemClock()))
         return Place(
             FileSystem(config.root),
             config.root,
             config,
             settings,
             clock,
-            RunningRegistry(clock, ca=ca_file(environ)),
+            registries(clock),
             window,
             ask_cluster if settings.protect_running else None,
             self.progress(),

@@ -16,7 +16,7 @@ from pruner.delays import GLANCE_TIMEOUT, WATCH
 from pruner.errors import PrunerError
 from pruner.observe.certificate import ends, ends_of_file
 from pruner.registry.config import RegistryConfig
-from pruner.registry.process import RunningRegistry, find
+from pruner.registry.registries import Registries
 
 _LIMIT = 16 * 1024 * 1024
 _PATH = "/metrics"  # of the debug server, unless http.debug.prometheus.path says otherwise
@@ -56,7 +56,7 @@ class Watch:
     def __init__(
         self,
         config: RegistryConfig,
-        registry: RunningRegistry,
+        registry: Registries,
         clock: Clock,
         *,
         root: str | None,
@@ -69,7 +69,7 @@ class Watch:
         self._clock = clock
         self._root = root
         self._ca = ca
-        self._see = see or (lambda: _process(config))
+        self._see = see or (lambda: _process(config, registry))
         self._asking = threading.Lock()
         self._known = Surroundings()
         self._asked = -WATCH
@@ -150,9 +150,9 @@ class Watch:
             return None
 
 
-def _process(config: RegistryConfig) -> tuple[int, int] | None:
+def _process(config: RegistryConfig, registry: Registries) -> tuple[int, int] | None:
     try:
-        found = find(config=config.path)
+        ours = registry.survey(config).ours
     except (OSError, PrunerError):
         return None
-    return (found.pid, found.started) if found else None
+    return (ours[0].process.pid, ours[0].process.started) if ours else None

@@ -43,6 +43,10 @@ _SCHEMA: dict[str, Schema] = {
 }
 
 
+class OtherStorageError(ConfigError):
+    """The registry keeps its blobs where this pruner does not look."""
+
+
 @dataclass(frozen=True, slots=True)
 class HttpConfig:
     """Where the registry listens: `host` (empty: every address) and `port`, or the unix socket `path`.
@@ -177,7 +181,7 @@ def _driver(storage: StringMap, path: str) -> str:
         )
     driver = drivers[0]
     if driver in _OTHER_DRIVERS:
-        raise ConfigError(
+        raise OtherStorageError(
             f"{path}: the storage driver {driver} is not supported by this pruner, only filesystem is"
         )
     if driver != "filesystem":

@@ -13,7 +13,7 @@ from pruner.settings.policies import Policy, parse_policies
 
 _OBJECT = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 
-FUSES = ("fraction", "no-tags", "not-a-registry", "pull-through-cache", "gitlab-database")
+FUSES = ("fraction", "no-tags", "not-a-registry", "pull-through-cache", "gitlab-database", "other-registries")
 """Names of the fuses, as an override names them."""
 
 
@@ -32,6 +32,7 @@ class Settings:
     retention: tuple[Policy, ...] = ()
     protect_running: bool = False
     dangling_tags: Literal["keep", "remove"] = "keep"
+    restart: Literal["auto", "allowed", "never"] = "auto"
     override: frozenset[str] = frozenset()
     metrics_port: int = 0
     page_port: int = 0
@@ -215,6 +216,13 @@ TABLE = (
         "NAMESPACE/NAME",
         "the Deployment this pod is of: it gets Events, and the page names it (default: none)",
         "observe",
+    ),
+    Setting(
+        "restart",
+        _choice("auto", "allowed", "never"),
+        "WHEN",
+        "whether a registry with its cache in memory may be ended, as something starts it again: "
+        "auto where that is seen (the kubelet, systemd, runit, s6), allowed, or never (default auto)",
     ),
     Setting("override", _overrides, "FUSES", f"go on although a fuse refuses: {', '.join(FUSES)}", "storage"),
 )

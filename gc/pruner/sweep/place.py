@@ -13,7 +13,7 @@ from pruner.decide.taken import Trashed
 from pruner.delays import SETTLE
 from pruner.registry import readonly
 from pruner.registry.config import RegistryConfig
-from pruner.registry.process import RunningRegistry
+from pruner.registry.registries import Registries
 from pruner.settings.table import Settings
 from pruner.storage import Storage, read_errors
 from pruner.sweep import current, state, trash
@@ -57,7 +57,7 @@ class Place:
     config: RegistryConfig
     settings: Settings
     clock: Clock
-    registry: RunningRegistry
+    registry: Registries
     window: Window
     ask_cluster: AskCluster | None
     progress: Progress

@@ -9,7 +9,7 @@ from pruner.decide.fuses import check_plan
 from pruner.decide.look import Look, Observer
 from pruner.decide.plan import LINKS, Plan
 from pruner.decide.removals import Removals
-from pruner.errors import Refused
+from pruner.errors import Refused, RegistryError
 from pruner.settings.durations import format_duration
 from pruner.sweep import state
 from pruner.sweep.execute import execute
@@ -54,6 +54,10 @@ def plan(place: Place) -> Outcome:
     except Refused as refusal:
         # The refusal tells people to look at the plan, so it must be there to be looked at.
         notes.append(f"run would refuse: {refusal}")
+    try:
+        notes += _check_registries(place)
+    except RegistryError as refusal:
+        notes.append(f"run would refuse: {refusal}")
     return Outcome(place.storage.root, look.tree, look.plan, time.elapsed, tuple(notes), last=look)
 
 
@@ -71,6 +75,7 @@ def run(place: Place) -> Outcome:
             notes.append(recovered)
         if place.window.recover():
             notes.append("the registry was read-only from an interrupted run, and takes pushes again")
+        notes += _check_registries(place)
         library = Library(place.storage, Index.read(place.storage))
         observer = place.observer(time, library)
         look = observer.look(trashed=place.trashed())
@@ -102,6 +107,12 @@ def _in_window(
         look = observer.look(trashed=place.trashed())
         check_plan(look.tree, look.plan, place.settings)
         return look, execute(look, observer, RegistryCaches(place, is_restarted_later=not unverified), lock)
+
+
+def _check_registries(place: Place) -> list[str]:
+    """Raises RegistryError for a registry of this tree that would remember what is removed."""
+    vouched = "other-registries" in place.settings.override
+    return place.registry.check(place.config, readonly=place.settings.mode == "readonly", doubtful=vouched)
 
 
 def _nothing(place: Place, time: RunTime, *, executed: bool) -> Outcome:

@@ -1,0 +1,136 @@
+"""What a registry's process runs with, read through a /proc below a temporary folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pruner.errors import RegistryError
+from pruner.registry.opened import Opened, folders_of, inside, look_into
+from pruner.registry.process import serving
+from tests.gc.processdoubles import FakeProc
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> FakeProc:
+    return FakeProc(tmp_path / "proc")
+
+
+def found(proc: FakeProc) -> Opened | None:
+    return look_into(serving(str(proc))[0], str(proc))
+
+
+@pytest.mark.parametrize(
+    ("argv", "cwd", "variable"),
+    [
+        (("registry", "serve", "/etc/distribution/config.yml"), None, None),
+        (("registry", "serve", "--flag", "config.yml"), "/etc/distribution", None),
+        (("registry", "serve"), None, "/etc/distribution/config.yml"),
+        (("something", "serve", "/etc/distribution/config.yml"), None, "/nowhere"),
+    ],
+)
+def test_item_4_its_file_is_the_one_it_names_in_its_own_root(
+    proc: FakeProc, argv: tuple[str, ...], cwd: str | None, variable: str | None
+) -> None:
+    given = proc.serve(addr=":5001")
+    environ = {"REGISTRY_CONFIGURATION_PATH": variable} if variable else {}
+    proc.add(7, *argv, cwd=cwd, environ=environ)
+    opened = found(proc)
+    assert opened
+    assert (opened.config.path, opened.config.http.port) == ("/etc/distribution/config.yml", 5001)
+    assert opened.config.root == "/data"
+    assert opened.folders == folders_of(given.root)
+
+
+def test_item_2_its_variables_override_its_file(proc: FakeProc) -> None:
+    proc.serve()
+    proc.add(
+        7,
+        "registry",
+        "serve",
+        "/etc/distribution/config.yml",
+        environ={"REGISTRY_STORAGE_CACHE": "{blobdescriptor: inmemory}", "REGISTRY_HTTP_PREFIX": "/hub"},
+    )
+    opened = found(proc)
+    assert opened and (opened.cache, opened.config.http.prefix) == ("inmemory", "/hub/")
+
+
+def test_a_file_changed_after_it_began_may_not_be_what_it_runs_with(proc: FakeProc) -> None:
+    proc.serve()
+    proc.add(7, "registry", "serve", "/etc/distribution/config.yml", started=1)
+    opened = found(proc)
+    assert opened and opened.stale and (opened.config.cache, opened.cache) == ("none", "inmemory")
+
+
+def test_the_tree_is_the_same_when_only_the_folder_below_the_root_is(proc: FakeProc, tmp_path: Path) -> None:
+    """Another root directory, into which the tree is mounted (here: linked)."""
+    given = proc.serve()
+    (Path(given.root) / "docker/registry/v2").mkdir(parents=True)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "docker").symlink_to(Path(given.root) / "docker")
+    assert folders_of(given.root) & folders_of(str(tmp_path / "other"))
+    assert folders_of(str(tmp_path / "missing")) == frozenset()
+
+
+@pytest.mark.parametrize(
+    "text", ["version: 0.1\nstorage: {s3: {bucket: b, region: r}}\n", "version: 0.1\nstorage: inmemory\n"]
+)
+def test_a_registry_with_another_storage_is_none_of_ours(proc: FakeProc, text: str) -> None:
+    proc.serve()
+    (proc.root / "etc/distribution/config.yml").write_text(text)
+    proc.add(7, "registry", "serve", "/etc/distribution/config.yml")
+    assert found(proc) is None
+
+
+@pytest.mark.parametrize("text", ["]", "version: 0.1\nstorage: {filesystem: {rootdirectory: data}}\n"])
+def test_a_registry_that_is_not_understood_may_be_ours(proc: FakeProc, text: str) -> None:
+    proc.serve()
+    (proc.root / "etc/distribution/config.yml").write_text(text)
+    proc.add(7, "registry", "serve", "/etc/distribution/config.yml")
+    with pytest.raises(RegistryError, match=r"process 7 .* cannot be looked into"):
+        found(proc)
+    proc.add(7, "hugo", "serve", "/etc/distribution/config.yml")
+    assert found(proc) is None, "what only serves something is not a registry because it is not understood"
+
+
+def test_a_registry_whose_file_is_gone_may_be_ours(proc: FakeProc) -> None:
+    proc.serve()
+    proc.add(7, "registry", "serve", "/etc/gone.yml")
+    with pytest.raises(RegistryError, match=r"cannot be looked into \(No such file"):
+        found(proc)
+    proc.add(7, "registry", "serve")
+    with pytest.raises(RegistryError, match=r"cannot be looked into \(it names no configuration"):
+        found(proc)
+
+
+def test_a_process_that_ends_while_it_is_looked_into_is_none(proc: FakeProc) -> None:
+    proc.serve()
+    proc.add(7, "registry", "serve", "/etc/distribution/config.yml")
+    process = serving(str(proc))[0]
+    proc.end(7)
+    assert look_into(process, str(proc)) is None
+
+
+@pytest.mark.parametrize(
+    ("links", "path", "expected"),
+    [
+        ({}, "/a/b", "a/b"),
+        ({"a": "/c"}, "/a/b", "c/b"),
+        ({"a": "c"}, "/a/../b", "b"),
+        ({"a": "../../c"}, "/a", "c"),
+        ({"a": "/b", "b": "c"}, "/a/.//d", "c/d"),
+    ],
+)
+def test_links_are_followed_as_the_process_follows_them(
+    tmp_path: Path, links: dict[str, str], path: str, expected: str
+) -> None:
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    assert inside(str(tmp_path), path) == f"{tmp_path}/{expected}"
+
+
+def test_a_circle_of_links_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("/a")
+    with pytest.raises(OSError, match="too many symbolic links"):
+        inside(str(tmp_path), "/a")
