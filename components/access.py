@@ -19,7 +19,7 @@ _IDENTITY = k8s.rbac.v1.PolicyRuleArgs(
 
 # What names an image: the workloads, the revisions kept for a rollback, and the pods themselves.
 _READABLE = (
-    ("", ["pods"]),
+    ("", ["pods", "podtemplates", "replicationcontrollers"]),
     ("apps", ["deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions"]),
     ("batch", ["jobs", "cronjobs"]),
 )

@@ -101,6 +101,8 @@ def environment(pruning: Pruning) -> dict[str, str]:
         "GC_PROTECT_RUNNING": "true" if pruning.protect_running else "false",
         "GC_DANGLING_TAGS": pruning.dangling_tags,
         "GC_RETENTION": pruning.retention,
+        # The kubelet starts every container of a Deployment's pod anew.
+        "GC_RESTART": "allowed",
     }
 
 

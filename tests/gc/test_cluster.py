@@ -57,6 +57,8 @@ def test_every_kind_and_every_container_counts(server: FakeApi, api: KubernetesA
         "apis/apps/v1/daemonsets": [workload("h:1/daemon:1")],
         "apis/apps/v1/controllerrevisions": [{"data": workload("h:1/daemon:0")}],
         "apis/batch/v1/jobs": [workload("h:1/job:1")],
+        "api/v1/replicationcontrollers": [workload("h:1/controller:1")],
+        "api/v1/podtemplates": [{"template": pod("h:1/template:1")}],
         "apis/batch/v1/cronjobs": [{"spec": {"jobTemplate": workload("h:1/cron:1")}}],
     }
     running = running_images(api)
@@ -72,6 +74,8 @@ def test_every_kind_and_every_container_counts(server: FakeApi, api: KubernetesA
         ("daemon", "1"),
         ("daemon", "0"),
         ("job", "1"),
+        ("controller", "1"),
+        ("template", "1"),
         ("cron", "1"),
     }
     assert running.digests == {SHA, OTHER}

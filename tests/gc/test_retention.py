@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -324,6 +325,24 @@ def test_running_images_stay_by_digest_and_by_tag(pruner: Pruner) -> None:
     pruner.ask = None
     pruner.run(override=frozenset({"no-tags"}))
     assert pruner.blobs() == set()
+
+
+def test_item_7_an_image_that_runs_by_the_digest_of_its_config_stays(pruner: Pruner) -> None:
+    """Some runtimes give the config's digest for imageID."""
+    pruner.tree.push("app", simple("runs"))
+    pruner.tree.push("app", simple("runs, tagged"), "v1")
+    pruner.tree.push("app", index([simple("platform")]), "v2")
+    pruner.tree.push("app", simple("stopped"), "v3")
+    pruner.old()
+    names = ("runs", "runs, tagged", "platform")
+    configs = frozenset(json.loads(simple(name).content)["config"]["digest"] for name in names)
+    pruner.ask = lambda: RunningImages(digests=configs | {digest_of(b"of another registry")})
+    pruner.run_as_planned(retention=parse_policies([{"keepLast": 0}]))
+    for name in names:
+        assert {digest_of(blob) for blob in simple(name).blobs} <= pruner.blobs(), name
+        assert simple(name).digest in pruner.blobs(), name
+    assert simple("stopped").digest not in pruner.blobs()
+    assert tags_of(pruner) == {"v1"}
 
 
 def test_when_the_cluster_cannot_be_asked_nothing_untagged_and_no_tag_goes(pruner: Pruner) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 from docker_registry_stack import bundle
+from pruner.decide.running import WORKLOADS
 from tests.unit.conftest import Deploy
 from tests.unit.parts import ACCOUNT, BINDING, CONFIG_MAP, ROLE, TOKEN, mounts, variables, volumes
 
@@ -83,6 +84,7 @@ def test_the_settings_reach_the_pruner_by_name(deploy: Deploy) -> None:
         "GC_MAX_FRACTION": "0.25",
         "GC_PROTECT_RUNNING": "false",
         "GC_DANGLING_TAGS": "remove",
+        "GC_RESTART": "allowed",
         "GC_RETENTION": '[{"keepLast":3,"repositories":["team/*"],"tags":["*"]}]',
     }
 
@@ -113,11 +115,24 @@ def test_in_readonly_mode_the_pruner_can_rewrite_the_configuration(deploy: Deplo
     assert variables(graph, "gc")["GC_MODE"] == "readonly"
 
 
+def test_item_7_the_rights_are_those_to_list_the_workloads_that_are_asked(deploy: Deploy) -> None:
+    rules = [rule for rule in deploy().one(ROLE).inputs["rules"] if rule != TELLS_THE_CLUSTER]
+    granted = {(group, kind) for rule in rules for group in rule["apiGroups"] for kind in rule["resources"]}
+    # api/v1/KIND, or apis/GROUP/v1/KIND
+    asked = {(path.split("/")[1] if path.count("/") == 3 else "", path.split("/")[-1]) for path in WORKLOADS}
+    assert granted == asked
+    assert all(rule["verbs"] == ["list"] for rule in rules)
+
+
 def test_the_pruner_may_list_what_names_an_image_and_nothing_else(deploy: Deploy) -> None:
     graph = deploy()
     assert graph.one(ROLE).inputs["rules"] == [
         TELLS_THE_CLUSTER,
-        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        {
+            "apiGroups": [""],
+            "resources": ["pods", "podtemplates", "replicationcontrollers"],
+            "verbs": ["list"],
+        },
         {
             "apiGroups": ["apps"],
             "resources": ["deployments", "replicasets", "statefulsets", "daemonsets", "controllerrevisions"],

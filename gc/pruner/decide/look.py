@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pruner.clock import RunTime
 from pruner.decide import retention
 from pruner.decide.candidates import find_candidates
+from pruner.decide.configs import with_their_manifests
 from pruner.decide.mark import mark
 from pruner.decide.marks import Marks
 from pruner.decide.plan import Plan, Removal, make_plan
@@ -82,6 +83,9 @@ class Observer:
         reader = Reader(view, self.time.clock, self.known)
         tree = scan(reader, self.progress)
         put_held(tree, held)
+        if rules.running_digests:
+            running = with_their_manifests(rules.running_digests, tree, self.library)
+            rules = replace(rules, running_digests=running)
         roots = find_roots(tree, rules)
         if rules.only is None:
             names = {name: each.tags.keys() | each.dropped.keys() for name, each in roots.items()}

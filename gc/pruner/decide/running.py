@@ -9,9 +9,10 @@ from typing import Any
 
 from pruner.kubernetes import KubernetesApi, mapping, mappings
 
-# Where each kind keeps its pod's specification.
-_WORKLOADS: Mapping[str, tuple[str, ...]] = {
+WORKLOADS: Mapping[str, tuple[str, ...]] = {
     "api/v1/pods": ("spec",),
+    "api/v1/podtemplates": ("template", "spec"),
+    "api/v1/replicationcontrollers": ("spec", "template", "spec"),
     "apis/apps/v1/deployments": ("spec", "template", "spec"),
     "apis/apps/v1/replicasets": ("spec", "template", "spec"),
     "apis/apps/v1/statefulsets": ("spec", "template", "spec"),
@@ -21,6 +22,8 @@ _WORKLOADS: Mapping[str, tuple[str, ...]] = {
     "apis/batch/v1/jobs": ("spec", "template", "spec"),
     "apis/batch/v1/cronjobs": ("spec", "jobTemplate", "spec", "template", "spec"),
 }
+"""The kinds that are asked, by their path in the API, and where each keeps its pod's specification."""
+
 _CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
 _STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 
@@ -56,7 +59,7 @@ def parse_reference(text: str) -> Reference:
     The host is dropped, as a node may pull through a mirror under another name: to protect an image of the
     same name that runs from elsewhere costs some bytes, to miss one costs an image. A name of the Docker Hub
     that is a single word also stands for its full one, `library/<name>`. Without a tag and a digest the tag
-    is `latest`. Nothing is refused: what is no reference just names no image.
+    is `latest`. Nothing is refused: what is not a reference just names no image.
     """
     rest = _SCHEME.sub("", text.strip())
     if _DIGEST.fullmatch(rest):
@@ -82,7 +85,7 @@ def running_images(api: KubernetesApi) -> RunningImages:
     Raises ClusterError when any of the kinds cannot be listed whole: half an answer would unprotect images.
     """
     names: set[str] = set()
-    for path, spec in _WORKLOADS.items():
+    for path, spec in WORKLOADS.items():
         for item in api.items(path):
             names.update(_named(item, spec))
     return images_of(names)
