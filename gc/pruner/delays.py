@@ -42,6 +42,9 @@ DRAIN_MARGIN = 30.0
 COMEBACK = 420.0
 """Until a registry must answer again; the kubelet waits up to 300 s before it starts a container anew."""
 
+SIGHT = 5.0
+"""In which a registry's process that cannot be looked into may turn out to be just beginning or ending."""
+
 APPEARANCE = 30.0
 """In which a registry that was restarted a moment ago must show itself."""
 

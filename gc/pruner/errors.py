@@ -55,7 +55,7 @@ class Busy(PrunerError):
 
 
 class RegistryError(PrunerError):
-    """The running registry was not found, or did not come back after a restart."""
+    """A registry of the tree was not found, cannot be minded, or did not come back after a restart."""
 
     exit_code = 9
 

@@ -135,7 +135,7 @@ def _gitlab(pruner: Pruner) -> None:
 
 def _unknown_registry(pruner: Pruner) -> None:
     tagged(pruner, 1)
-    FakeProc(pruner.folder / "processes").add(7, "registry", "serve", "/etc/gone.yml")
+    FakeProc(pruner.folder / "processes").add(7, "registry", "serve", str(pruner.config))
     (pruner.folder / "proc").rmdir()
     (pruner.folder / "processes").rename(pruner.folder / "proc")
 

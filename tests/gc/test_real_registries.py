@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pruner.registry.process import serving
 from tests.gc.images import digest_of, image, layer
 from tests.gc.prunerprocess import PrunerProcess
 from tests.gc.realregistry import RealRegistry, Redis, Version
@@ -201,14 +202,15 @@ def test_item_4_what_runit_supervises_may_be_ended(version: Version, tmp_path: P
     registry.write_config()
     script = 'while :; do "$0" "$@"; sleep 0.2; done'
     registry.within = ("bash", "-c", f'exec -a runsv bash -c \'{script}\' "$0" "$@"')
-    with registry:
-        push_and_delete(registry)
-        PrunerProcess(registry.config, {"GC_RESTART": "auto"}).prune_at_once()
-        takes_again(registry)
-    children = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    for line in children.splitlines():
-        if str(registry.config) in line:
-            os.kill(int(line.split()[0]), signal.SIGTERM)
+    try:
+        with registry:
+            push_and_delete(registry)
+            PrunerProcess(registry.config, {"GC_RESTART": "auto"}).prune_at_once()
+            takes_again(registry)
+    finally:
+        for process in serving():
+            if str(registry.config) in process.argv:
+                os.kill(process.pid, signal.SIGKILL)
 
 
 def test_a_registry_of_another_user_is_looked_into_by_root_alone(start: Start, tmp_path: Path) -> None:

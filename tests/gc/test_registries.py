@@ -55,8 +55,7 @@ def test_those_that_serve_the_tree_are_told_from_others(proc: FakeProc) -> None:
     survey = nearby(proc).survey(given)
     assert [each.process.pid for each in survey.ours] == [7, 8]
     assert [each.process.pid for each in survey.others] == [9]
-    assert len(survey.doubts) == 1
-    assert "process 10" in survey.doubts[0]
+    assert [process.pid for process, _ in survey.doubts] == [10]
 
 
 def test_item_2_a_reading_that_differs_is_said(proc: FakeProc) -> None:
@@ -85,10 +84,37 @@ def test_item_2_no_password_of_redis_is_said(proc: FakeProc) -> None:
 def test_item_3_what_cannot_be_told_stops_a_run_unless_somebody_vouches(proc: FakeProc) -> None:
     given = proc.serve()
     proc.add(7, "registry", "serve", FILE)
-    proc.add(8, "registry", "serve", "/etc/gone.yml")
+    proc.add(8, "registry", "serve", given.path)
     with pytest.raises(RegistryError, match=r"process 8 .*--override other-registries"):
         nearby(proc).check(given)
-    assert nearby(proc).check(given, doubtful=True) == []
+    (note,) = nearby(proc).check(given, doubtful=True)
+    assert "what is pruned may be lost" in note
+
+
+@pytest.mark.parametrize(
+    ("words", "may_be_ours"),
+    [(("/etc/gone.yml",), False), (("gone.yml",), False), (("config.yml",), True), ((), True)],
+)
+def test_item_3_of_what_cannot_be_looked_into_the_name_of_its_file_counts(
+    proc: FakeProc, words: tuple[str, ...], may_be_ours: bool
+) -> None:
+    """On a machine of many; in a pod all that runs beside us may be ours."""
+    given = proc.serve()
+    proc.add(8, "registry", "serve", *words, cwd="/nowhere")
+    if may_be_ours:
+        with pytest.raises(RegistryError, match="process 8"):
+            nearby(proc).check(given)
+    else:
+        assert "process 8" in nearby(proc).check(given)[0]
+    with pytest.raises(RegistryError, match="process 8"):
+        Registries(FakeClock(), proc=str(proc), in_pod=True).check(given)
+
+
+def test_a_registry_that_is_just_ending_is_not_in_the_way(proc: FakeProc) -> None:
+    given = proc.serve()
+    proc.add(8, "registry", "serve", given.path)
+    clock = FakeClock(lambda: proc.end(8) if (proc.folder / "8").exists() else None)
+    assert nearby(proc, clock).check(given) == []
 
 
 def test_item_3_every_redis_is_forgotten_once(proc: FakeProc) -> None:

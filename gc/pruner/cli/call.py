@@ -91,7 +91,11 @@ class Call:
 
         def registries(clock: SystemClock) -> Registries:
             return Registries(
-                clock, ca=ca_file(environ), restart=settings.restart, elsewhere=pods.seen_by(environ, clock)
+                clock,
+                ca=ca_file(environ),
+                restart=settings.restart,
+                elsewhere=pods.seen_by(environ, clock),
+                in_pod="KUBERNETES_SERVICE_HOST" in environ,
             )
 
         # Closing a window must not be cut short by the SIGTERM that ends the run: a clock that nobody stops.

@@ -18,7 +18,7 @@ _EPILOG = """\
 exit codes:
   0  done                          7  something could not be read: nothing was removed
   1  unforeseen                    8  another pruner is at work
-  2  wrong usage                   9  the registry was not found or did not come back
+  2  wrong usage                   9  a registry cannot be minded or did not come back
   3  wrong configuration          10  the clock jumped: the run was undone
   4  the storage is not there     12  something could not be written
   5  no registry's tree there     13  verify found problems

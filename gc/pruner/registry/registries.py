@@ -11,11 +11,12 @@ process is in sight: in another pod, or without a shared PID namespace.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pruner.clock import Clock
-from pruner.delays import APPEARANCE, COMEBACK, DRAIN_MARGIN, PROCESS_POLL
+from pruner.delays import APPEARANCE, COMEBACK, DRAIN_MARGIN, PROCESS_POLL, SIGHT
 from pruner.errors import ConfigError, RegistryError
 from pruner.registry import opened, supervisor
 from pruner.registry.asking import Asker, Glance
@@ -28,11 +29,11 @@ from pruner.registry.supervisor import Restart
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is in sight: registries that serve the tree, others, and sentences on what cannot be told."""
+    """What is in sight: registries that serve the tree, others, and what cannot be looked into, with why."""
 
     ours: tuple[Opened, ...] = ()
     others: tuple[Opened, ...] = ()
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[tuple[RegistryProcess, str], ...] = ()
 
 
 class Registries:
@@ -46,10 +47,12 @@ class Registries:
         proc: str = "/proc",
         restart: Restart = "auto",
         elsewhere: Callable[[RegistryConfig], None] | None = None,
+        in_pod: bool = False,
     ) -> None:
         """`ca` is the CA file for their certificates; `restart` is the setting of that name.
 
-        `elsewhere` raises RegistryError for one in another pod, as pruner.registry.pods does.
+        `elsewhere` raises RegistryError for one in another pod, as pruner.registry.pods does. `in_pod` says
+        that what runs beside us belongs to us, and is not just on the same machine.
         """
         self._clock = clock
         self._asker = Asker(ca)
@@ -57,6 +60,7 @@ class Registries:
         self._restart: Restart = restart
         self._redis: dict[str, RedisConfig] = {}
         self._elsewhere = elsewhere
+        self._in_pod = in_pod
 
     def survey(self, config: RegistryConfig) -> Survey:
         """Who serves the tree of `config` at this moment; raises RegistryError when that cannot be seen."""
@@ -66,12 +70,12 @@ class Registries:
             raise RegistryError(f"{config.root} cannot be looked at: {error.strerror}") from error
         ours: list[Opened] = []
         others: list[Opened] = []
-        doubts: list[str] = []
+        doubts: list[tuple[RegistryProcess, str]] = []
         for process in serving(self._proc):
             try:
                 found = opened.look_into(process, self._proc)
             except RegistryError as error:
-                doubts.append(str(error))
+                doubts.append((process, str(error)))
                 continue
             if found is not None:
                 (ours if found.folders & tree else others).append(found)
@@ -83,11 +87,13 @@ class Registries:
         `readonly` is set for a read-only window, `doubtful` when somebody vouches for what cannot be told.
         Raises RegistryError.
         """
-        survey = self.survey(config)
-        if survey.doubts and not doubtful:
+        survey = self._settled(config)
+        notes = [f"{why}: if it serves {config.root}, what is pruned may be lost" for _, why in survey.doubts]
+        if not doubtful and any(self._may_be_ours(process, config) for process, _ in survey.doubts):
             raise RegistryError(
-                f"{'; '.join(survey.doubts)}: whether it serves {config.root} cannot be told; run the pruner "
-                "as its user, or, if it serves something else, --override other-registries"
+                f"{'; '.join(why for _, why in survey.doubts)}: whether it serves {config.root} cannot be "
+                "told; run the pruner as its user, or, if it serves something else, --override "
+                "other-registries"
             )
         _refuse_other_tree(config, survey)
         for each in survey.ours:
@@ -101,12 +107,30 @@ class Registries:
             self._elsewhere(config)
         if not survey.ours and config.cache == "inmemory" and self._asker.answers(config.http):
             raise RegistryError(_out_of_sight(config))
-        return [
+        return notes + [
             f"the registry, {each.process}, is {_cache_of(each.config)}, and not {_cache_of(config)} as "
             f"{config.path} says here: what it runs with counts"
             for each in survey.ours
             if _cache_of(each.config) != _cache_of(config)
         ]
+
+    def _settled(self, config: RegistryConfig) -> Survey:
+        """The survey, once more after a moment for what is just beginning or ending."""
+        deadline = self._clock.monotonic() + SIGHT
+        survey = self.survey(config)
+        while survey.doubts and self._clock.monotonic() < deadline:
+            self._clock.sleep(PROCESS_POLL)
+            survey = self.survey(config)
+        return survey
+
+    def _may_be_ours(self, process: RegistryProcess, config: RegistryConfig) -> bool:
+        """Of a process that cannot be looked into only the file that it names is known."""
+        named = next((word for word in process.argv[2:] if not word.startswith("-")), None)
+        if self._in_pod or named is None:
+            return True
+        if not os.path.isabs(named):
+            return os.path.basename(named) == os.path.basename(config.path)
+        return os.path.normpath(named) == os.path.normpath(config.path)
 
     def redis(self, config: RegistryConfig) -> list[RedisConfig]:
         """Every redis that remembers for a registry of this tree; the given one where none was in sight."""
