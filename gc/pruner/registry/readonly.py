@@ -26,7 +26,7 @@ _NOT_OURS = frozenset({errno.EROFS, errno.EACCES, errno.EPERM, errno.EBUSY})
 
 
 class Registry(Protocol):
-    """What a window needs of the running registry; pruner.process.RunningRegistry has it."""
+    """What a window needs of the running registry; pruner.registry.registries.Registries has it."""
 
     def present(self, config: RegistryConfig, /) -> bool:
         """Whether a registry runs at all."""
