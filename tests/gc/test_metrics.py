@@ -26,7 +26,7 @@ from pruner.observe.record import Record
 from pruner.observe.surroundings import Surroundings, Watch
 from pruner.registry import config as registry_config
 from pruner.registry.config import RegistryConfig
-from pruner.registry.process import RunningRegistry
+from pruner.registry.registries import Registries
 from tests.gc.images import image, layer
 from tests.gc.observed import HOSTILE, NOW, Watched, a_record, scrape, surroundings, until, waiting, watched
 from tests.gc.processdoubles import self_signed, server_tls
@@ -200,7 +200,7 @@ def debug() -> Iterator[tuple[ThreadingHTTPServer, type[Debug]]]:
 
 def watch(config: RegistryConfig, folder: Path, ca: str | None = None) -> Watch:
     clock = SystemClock()
-    return Watch(config, RunningRegistry(clock), clock, root=str(folder), ca=ca)
+    return Watch(config, Registries(clock), clock, root=str(folder), ca=ca)
 
 
 def test_of_the_debug_port_nothing_but_metrics_is_asked_for(
@@ -255,7 +255,7 @@ def test_a_registry_that_was_started_anew_is_counted(tmp_path: Path) -> None:
     config = configured(tmp_path, f"{{addr: '127.0.0.1:{free_port()}'}}")
     seen: list[tuple[int, int] | None] = [(7, 1), (7, 1), None, (9, 2), None, (9, 3)]
     clock = SystemClock()
-    looking = Watch(config, RunningRegistry(clock), clock, root=None, ca=None, see=lambda: seen.pop(0))
+    looking = Watch(config, Registries(clock), clock, root=None, ca=None, see=lambda: seen.pop(0))
     while seen:
         looking.tick()
     assert looking.look().restarts == 2
