@@ -113,7 +113,7 @@ def test_item_3_of_what_cannot_be_looked_into_the_name_of_its_file_counts(
 def test_a_registry_that_is_just_ending_is_not_in_the_way(proc: FakeProc) -> None:
     given = proc.serve()
     proc.add(8, "registry", "serve", given.path)
-    clock = FakeClock(lambda: proc.end(8) if (proc.folder / "8").exists() else None)
+    clock = FakeClock(during=lambda: proc.end(8) if (proc.folder / "8").exists() else None)
     assert nearby(proc, clock).check(given) == []
 
 
@@ -227,7 +227,7 @@ def test_the_successor_is_told_from_the_old_one_and_from_others(
     def happens() -> None:
         if clock.steady > 20 and (proc.folder / "7").exists() and not same_pid:
             proc.end(7)
-        if clock.steady > 30:
+        if clock.steady > 25:
             proc.add(7 if same_pid else 8, "registry", "serve", FILE, started=200)
 
     clock = FakeClock(during=happens)
@@ -240,7 +240,7 @@ def test_the_successor_is_told_from_the_old_one_and_from_others(
         successor = nearest.restart_one(old, given).process
     assert signals == [(7, signal.SIGTERM)]
     assert (successor.pid, successor.started) == (7 if same_pid else 8, 200)
-    assert clock.steady > 30
+    assert clock.steady > 25
 
 
 def test_a_registry_is_there_when_its_process_is_or_something_answers(proc: FakeProc) -> None:
