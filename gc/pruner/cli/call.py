@@ -94,7 +94,7 @@ class Call:
                 clock,
                 ca=ca_file(environ),
                 restart=settings.restart,
-                elsewhere=pods.seen_by(environ, clock),
+                elsewhere=pods.seen_by(environ, clock) if settings.protect_running else None,
                 in_pod="KUBERNETES_SERVICE_HOST" in environ,
             )
 
