@@ -42,7 +42,7 @@ def test_each_program_runs_and_exports_where_to_push(cluster: FakeCluster, name:
 def test_two_registries_share_nothing(cluster: FakeCluster) -> None:
     assert cluster.nodes
     graph = run("two-registries")
-    assert [registry.name for registry in graph.all(FACADE)] == ["releases", "builds"]
+    assert {registry.name for registry in graph.all(FACADE)} == {"releases", "builds"}
     services = {
         service.inputs["metadata"]["namespace"]: service
         for service in graph.all("kubernetes:core/v1:Service")
