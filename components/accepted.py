@@ -59,6 +59,11 @@ def choice(value: object, *choices: Choice) -> Choice:
     raise ValueError(f"{value!r} is not known: give {' or '.join(choices)}")
 
 
+def boolean(value: object) -> bool:
+    """True or false."""
+    return choice(text(value), "true", "false") == "true"
+
+
 def image(value: object) -> str:
     """An image reference, such as `registry.example.com/team/name:tag`, with a digest if wanted."""
     if isinstance(value, str) and _IMAGE.fullmatch(value):

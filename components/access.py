@@ -7,6 +7,9 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_kubernetes as k8s
 
+from . import definition
+from .cluster import SERVICE
+
 TOKEN = "cluster-access"
 """The volume with the token."""
 
@@ -36,7 +39,8 @@ def account(
     marks: Marks,
     child: pulumi.ResourceOptions,
 ) -> pulumi.Output[str]:
-    """A service account that may read and patch the ConfigMap `record`, tell the cluster, and little else.
+    """A service account that may read and patch the ConfigMap `record`, write the status of its own address
+    and Events, tell the cluster, and little else.
 
     To protect what runs it may also list what names an image, in every namespace.
     """
@@ -75,7 +79,12 @@ def account(
         rules=[
             k8s.rbac.v1.PolicyRuleArgs(
                 api_groups=[""], resources=["configmaps"], resource_names=[record], verbs=["get", "patch"]
-            )
+            ),
+            _rule(definition.GROUP, definition.PLURAL, "get", SERVICE),
+            _rule(definition.GROUP, f"{definition.PLURAL}/status", "patch", SERVICE),
+            _rule("apps", "deployments", "get", SERVICE),
+            # What is created has no name yet that a rule could be about.
+            _rule("", "events", "create"),
         ],
         opts=child,
     )
@@ -87,6 +96,12 @@ def account(
         opts=child,
     )
     return made.metadata.name
+
+
+def _rule(group: str, resource: str, verb: str, name: str | None = None) -> k8s.rbac.v1.PolicyRuleArgs:
+    return k8s.rbac.v1.PolicyRuleArgs(
+        api_groups=[group], resources=[resource], verbs=[verb], resource_names=[name] if name else None
+    )
 
 
 def _role(kind: str, name: pulumi.Input[str]) -> k8s.rbac.v1.RoleRefArgs:

@@ -98,3 +98,11 @@ class DockerRegistryArgs:
     """What to do with a tag whose manifest is gone, keep or remove"""
     retention: list[RetentionPolicy] | None = None
     """Which tags stay, the first policy that matches decides; if left out, every tag stays"""
+    metrics: str | None = "annotations"
+    """How a Prometheus of the cluster finds the metrics: annotations, podMonitor or none"""
+    repository_metrics: bool | None = False
+    """Have metrics of each repository too, the 200 largest"""
+    alerts: str | None = "none"
+    """In which form alerts are made: prometheusRule, configMap or none"""
+    dashboard: bool | None = False
+    """Make a ConfigMap with a dashboard, as Grafana's sidecar looks for it"""

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pulumi
 import pulumi_kubernetes as k8s
 
-from . import labels
+from . import labels, status
 
 GROUP = "docker-registry.internal"
 KIND = "RegistryAddress"
@@ -22,7 +22,7 @@ PLURAL = "registryaddresses"
 VERSION = "v1"
 NAME = f"{PLURAL}.{GROUP}"
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised with every change of what `_spec` returns."""
 
 SCHEMA_ANNOTATION = f"{GROUP}/schema"
@@ -71,13 +71,22 @@ def _spec() -> dict[str, Any]:
                     _column("Address", "string", ".spec.address", "Where to push to"),
                     _column("Addresses", "string", ".spec.addresses", "Every address that leads there", 1),
                     _column("Service", "string", ".spec.serviceRef.name", "The Service behind it", 1),
+                    *(_column(*column) for column in status.COLUMNS),
                     _column("Age", "date", ".metadata.creationTimestamp", "When it was published"),
                 ],
+                "subresources": status.SUBRESOURCES,
                 "schema": {
-                    "openAPIV3Schema": _object(
-                        "Where a Docker registry of this cluster is reached, and how it is trusted",
-                        {"spec": _object("What its stack published", _fields())},
-                    )
+                    "openAPIV3Schema": {
+                        **_field(
+                            "object",
+                            "Where a Docker registry of this cluster is reached, and how it is trusted",
+                        ),
+                        "properties": {
+                            "spec": _object("What its stack published", _fields()),
+                            "status": status.SCHEMA,
+                        },
+                        "required": ["spec"],
+                    }
                 },
             }
         ],

@@ -16,6 +16,7 @@ from .certificates import Certificates
 from .cluster import survey
 from .external_address import ExternalAddress
 from .labels import Labels
+from .monitoring.objects import Monitoring
 from .pod import PORT
 from .registry import Registry, names_inside
 from .settings import Settings, settle
@@ -71,6 +72,13 @@ class DockerRegistry(pulumi.ComponentResource):
             service=registry.service,
             ca_pem=certificates.ca_pem,
             defined=cluster.definition,
+            opts=child,
+        )
+        Monitoring(
+            f"{name}-monitoring",
+            seen=settings.seen,
+            labels=labels,
+            namespace=registry.namespace,
             opts=child,
         )
         self.address = published.address

@@ -18,6 +18,14 @@ TLS_FOLDER = "/etc/registry-tls"
 
 PORT = 5000
 
+METRICS = "metrics"
+METRICS_PORT = 9090
+PAGE_PORT = 8080
+"""Of the pruner's page, on the pod's loopback alone: `kubectl port-forward` reaches it."""
+
+DEBUG_PORT = 5001
+"""Of the registry, on loopback alone, for it serves profiles without a login; its metrics are passed on."""
+
 
 def pod_security() -> k8s.core.v1.PodSecurityContextArgs:
     """One user for all containers, and no system call out of the ordinary.

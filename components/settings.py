@@ -68,6 +68,16 @@ class Pruning:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What can be seen of the registry from outside, and by whom it is found."""
+
+    metrics: Literal["annotations", "podMonitor", "none"]
+    repository_metrics: bool
+    alerts: Literal["none", "prometheusRule", "configMap"]
+    dashboard: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole configuration, checked. `external_hosts` is empty when they are to be discovered."""
 
@@ -79,6 +89,7 @@ class Settings:
     storage: HostPath
     cache: Literal["none", "inmemory"]
     pruning: Pruning
+    seen: Seen
 
 
 def settle(
@@ -114,6 +125,16 @@ def settle(
             protect_running=reader.pruners("gc_protect_running"),
             dangling_tags=reader.pruners("gc_dangling_tags"),
             retention=reader.read("retention", _retention),
+        ),
+        seen=Seen(
+            metrics=reader.read(
+                "metrics", lambda value: accepted.choice(value, "annotations", "podMonitor", "none")
+            ),
+            repository_metrics=reader.read("repository_metrics", accepted.boolean),
+            alerts=reader.read(
+                "alerts", lambda value: accepted.choice(value, "none", "prometheusRule", "configMap")
+            ),
+            dashboard=reader.read("dashboard", accepted.boolean),
         ),
     )
     reader.finish()

@@ -70,7 +70,7 @@ class Pruner(pulumi.ComponentResource):
             marks=marks,
             child=child,
         )
-        self.container = _container(settings)
+        self.container = _container(settings, namespace)
         self.init_containers = [
             *([_first_config(settings)] if settings.pruning.mode == "readonly" else []),
             _claim(settings, namespace, record.metadata.name),
@@ -121,17 +121,43 @@ def _program() -> bytes:
     return program
 
 
-def _container(settings: Settings) -> k8s.core.v1.ContainerArgs:
+def _visible(settings: Settings, namespace: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
+    """Where the pruner shows what it does, and what it is called there."""
+    here = pulumi.Output.concat(namespace, "/", SERVICE)
+    return {
+        "GC_METRICS_PORT": str(pod.METRICS_PORT),
+        "GC_PAGE_PORT": str(pod.PAGE_PORT),
+        "GC_REPOSITORY_METRICS": "true" if settings.seen.repository_metrics else "false",
+        "GC_ADDRESS": here,
+        "GC_DEPLOYMENT": here,
+    }
+
+
+def _container(settings: Settings, namespace: pulumi.Input[str]) -> k8s.core.v1.ContainerArgs:
     readonly_mode = settings.pruning.mode == "readonly"
-    variables = {"PATH": _PATH, "PYTHONUNBUFFERED": "1"} | environment(settings.pruning)
+    variables = {
+        "PATH": _PATH,
+        "PYTHONUNBUFFERED": "1",
+        **environment(settings.pruning),
+        **_visible(settings, namespace),
+    }
     return k8s.core.v1.ContainerArgs(
         name="gc",
         image=settings.gc_image,
         image_pull_policy="IfNotPresent",
         command=["prune", "serve"],
         env=[k8s.core.v1.EnvVarArgs(name=name, value=value) for name, value in variables.items()],
+        ports=[k8s.core.v1.ContainerPortArgs(name=pod.METRICS, container_port=pod.METRICS_PORT)],
+        # It fails when the loop or its run gives no sign of life, as on a disk that does not answer.
+        liveness_probe=k8s.core.v1.ProbeArgs(
+            http_get=k8s.core.v1.HTTPGetActionArgs(path="/healthz", port=pod.METRICS),
+            initial_delay_seconds=30,
+            period_seconds=30,
+            timeout_seconds=10,
+            failure_threshold=6,
+        ),
         resources=k8s.core.v1.ResourceRequirementsArgs(
-            requests={"cpu": "10m", "memory": "40Mi"}, limits={"cpu": "1", "memory": "1Gi"}
+            requests={"cpu": "10m", "memory": "45Mi"}, limits={"cpu": "1", "memory": "1Gi"}
         ),
         security_context=pod.container_security(),
         volume_mounts=[
@@ -141,11 +167,7 @@ def _container(settings: Settings) -> k8s.core.v1.ContainerArgs:
             pod.mount(_BUNDLE, _BUNDLE_FOLDER, read_only=True),
             pod.mount(_CA, pod.TLS_FOLDER, read_only=True),
             pod.mount(_SCRATCH, "/tmp", read_only=False),
-            *(
-                [pod.mount(access.TOKEN, access.TOKEN_FOLDER, read_only=True)]
-                if settings.pruning.protect_running
-                else []
-            ),
+            pod.mount(access.TOKEN, access.TOKEN_FOLDER, read_only=True),
         ],
     )
 

@@ -64,6 +64,10 @@ class Engine:
         """Deploy; returns the lines that were shown, also when the engine is quiet."""
         return self._do("up", "--yes", "--skip-preview", "--suppress-outputs")
 
+    def refresh(self) -> str:
+        """Take into the state what the cluster has; returns what was shown."""
+        return self._do("refresh", "--yes", "--skip-preview", "--suppress-outputs")
+
     def preview(self) -> str:
         """Say what `up` would do."""
         return self._do("preview", "--suppress-outputs")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pruner.observe.board import Now
+from pruner.observe.record import Record, Run, Snapshot
+from pruner.observe.status import State, status_of
+from pruner.observe.surroundings import Surroundings
 from tests.unit.conftest import Deploy
 from tests.unit.parts import ADDRESS, DEFINITION, DEPLOYMENT, SERVICE
 
@@ -57,11 +61,37 @@ def test_the_definition_has_a_structural_schema_and_columns(deploy: Deploy) -> N
         ("Address", ".spec.address"),
         ("Addresses", ".spec.addresses"),
         ("Service", ".spec.serviceRef.name"),
+        ("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+        ("Doing", ".status.phase"),
+        ("Since", ".status.phaseSince"),
+        ("Last-Run", ".status.lastRun"),
+        ("Result", ".status.lastResult"),
+        ("Stored", ".status.stored"),
+        ("Degraded", '.status.conditions[?(@.type=="Degraded")].reason'),
+        ("Certificate", ".status.certificateEnds"),
         ("Age", ".metadata.creationTimestamp"),
     ]
+    assert version["subresources"] == {"status": {}}, "the status is the pruner's, the rest the stack's"
     schema = version["schema"]["openAPIV3Schema"]
     _assert_structural(schema, "")
     assert schema["properties"]["spec"]["required"] == ["address", "addresses", "caBundle", "serviceRef"]
+    assert schema["required"] == ["spec"]
+    assert "required" not in schema["properties"]["status"]
+
+
+def test_the_status_has_the_fields_that_the_pruner_writes(deploy: Deploy) -> None:
+    (version,) = deploy().one(DEFINITION).inputs["spec"]["versions"]
+    declared = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
+    record = Record(runs=(Run(1.0, 2.0, "done"),), snapshot=Snapshot())
+    written = status_of(
+        State(record, Now("waiting", 1.0, 2.0), Surroundings(trouble="", certificate=3.0), ())
+    )
+    assert set(declared) == set(written)
+    kinds: dict[str, type] = {"string": str, "integer": int, "array": list}
+    for name, value in written.items():
+        assert isinstance(value, kinds[declared[name]["type"]]), name
+    condition = declared["conditions"]["items"]["properties"]
+    assert set(condition) == {*written["conditions"][0], "lastTransitionTime"}
 
 
 def _assert_structural(schema: dict[str, Any], where: str) -> None:

@@ -44,6 +44,10 @@ def test_each_default_differs_from_what_the_table_might_say_instead() -> None:
         "gcProtectRunning": "false",
         "gcDanglingTags": "remove",
         "retention": '[{"keepLast": 1}]',
+        "metrics": "none",
+        "repositoryMetrics": "true",
+        "alerts": "configMap",
+        "dashboard": "true",
     }
     for key in KEYS:
         assert settle(read_args(program.PROJECT, {key: other.get(key, "77s")})) != settle({}), key

@@ -33,6 +33,7 @@ def test_everything_has_a_component_as_parent(deploy: Deploy) -> None:
         "registry",
         "registry-address",
         "registry-certificates",
+        "registry-monitoring",
         "registry-pruner",
     ]
     for resource in graph.resources:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
+
+import yaml
 
 from docker_registry_stack import bundle
+from docker_registry_stack.monitoring import alerts
 from pruner.decide.running import WORKLOADS
 from tests.unit.conftest import Deploy
-from tests.unit.parts import ACCOUNT, BINDING, CONFIG_MAP, ROLE, TOKEN, mounts, variables, volumes
+from tests.unit.parts import ACCOUNT, BINDING, CONFIG_MAP, DEPLOYMENT, ROLE, TOKEN, mounts, variables, volumes
 
 TELLS_THE_CLUSTER = {
     "apiGroups": [""],
@@ -86,6 +90,11 @@ def test_the_settings_reach_the_pruner_by_name(deploy: Deploy) -> None:
         "GC_DANGLING_TAGS": "remove",
         "GC_RESTART": "allowed",
         "GC_RETENTION": '[{"keepLast":3,"repositories":["team/*"],"tags":["*"]}]',
+        "GC_METRICS_PORT": "9090",
+        "GC_PAGE_PORT": "8080",
+        "GC_REPOSITORY_METRICS": "false",
+        "GC_ADDRESS": "docker-registry/registry",
+        "GC_DEPLOYMENT": "docker-registry/registry",
     }
 
 
@@ -164,12 +173,68 @@ def test_the_token_is_short_lived_and_the_gc_containers_alone(deploy: Deploy) ->
     assert "cluster-access" not in [volume for volume, _ in mounts(graph, "registry").values()]
 
 
-def test_without_protection_of_what_runs_only_the_claim_has_rights(deploy: Deploy) -> None:
+def test_without_protection_of_what_runs_it_may_not_read_workloads(deploy: Deploy) -> None:
     graph = deploy(gcProtectRunning=False)
     assert graph.one(ROLE).inputs["rules"] == [TELLS_THE_CLUSTER]
-    assert TOKEN not in mounts(graph, "gc")
+    assert TOKEN in mounts(graph, "gc"), "it writes the status"
     assert TOKEN in mounts(graph, "claim")
+    assert TOKEN not in mounts(graph, "registry")
     assert variables(graph, "gc")["GC_PROTECT_RUNNING"] == "false"
+
+
+def test_in_its_own_namespace_it_may_write_a_status_events_and_its_claim(deploy: Deploy) -> None:
+    role = deploy(namespace="images").one("kubernetes:rbac.authorization.k8s.io/v1:Role").inputs
+    assert role["metadata"]["namespace"] == "images"
+    group = "docker-registry.internal"
+    assert [
+        (rule["apiGroups"], rule["resources"], rule.get("resourceNames"), rule["verbs"])
+        for rule in role["rules"]
+    ] == [
+        ([""], ["configmaps"], ["registry-storage"], ["get", "patch"]),
+        ([group], ["registryaddresses"], ["registry"], ["get"]),
+        ([group], ["registryaddresses/status"], ["registry"], ["patch"]),
+        (["apps"], ["deployments"], ["registry"], ["get"]),
+        ([""], ["events"], None, ["create"]),
+    ]
+
+
+# What is to be seen
+
+
+def test_the_pruner_shows_itself_on_two_ports_and_knows_what_it_is_called(deploy: Deploy) -> None:
+    graph = deploy(namespace="images", repositoryMetrics=True)
+    found = variables(graph, "gc")
+    assert (found["GC_METRICS_PORT"], found["GC_PAGE_PORT"]) == ("9090", "8080")
+    assert found["GC_REPOSITORY_METRICS"] == "true"
+    assert (found["GC_ADDRESS"], found["GC_DEPLOYMENT"]) == ("images/registry", "images/registry")
+    container = graph.container("gc")
+    assert container["ports"] == [{"name": "metrics", "containerPort": 9090}], "the page is on loopback"
+    assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": "metrics"}
+
+
+def test_what_else_there_is_to_see_is_made_by_choice(deploy: Deploy) -> None:
+    plain = deploy()
+    template = plain.one(DEPLOYMENT).inputs["spec"]["template"]
+    assert template["metadata"]["annotations"] == {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": "9090",
+        "prometheus.io/path": "/metrics",
+    }
+    assert not [r for r in plain.resources if r.name.startswith("registry-monitoring-")]
+    silent = deploy(metrics="none").one(DEPLOYMENT).inputs["spec"]["template"]
+    assert not silent["metadata"].get("annotations")
+    graph = deploy(namespace="images", metrics="podMonitor", alerts="prometheusRule", dashboard=True)
+    monitor = graph.one("kubernetes:monitoring.coreos.com/v1:PodMonitor").inputs["spec"]
+    labels = graph.one(DEPLOYMENT).inputs["spec"]["template"]["metadata"]["labels"]
+    assert monitor["selector"]["matchLabels"].items() <= labels.items()
+    assert monitor["podMetricsEndpoints"] == [{"port": "metrics", "path": "/metrics"}]
+    rule = graph.one("kubernetes:monitoring.coreos.com/v1:PrometheusRule").inputs["spec"]
+    assert rule == alerts("images")
+    dashboard = graph.one(CONFIG_MAP, "registry-monitoring-dashboard").inputs
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(dashboard["data"]["docker-registry.json"])["panels"]
+    rules = deploy(alerts="configMap").one(CONFIG_MAP, "registry-monitoring-alerts").inputs["data"]
+    assert yaml.safe_load(rules["docker-registry.yaml"]) == alerts("docker-registry")
 
 
 # The claim
@@ -207,14 +272,12 @@ def test_the_record_is_one_object_that_the_pod_may_patch_by_name(deploy: Deploy)
     assert "data" not in record.inputs, "the pod's, and no `up` takes it away"
     assert "immutable" not in record.inputs
     role = graph.one("kubernetes:rbac.authorization.k8s.io/v1:Role")
-    assert role.inputs["rules"] == [
-        {
-            "apiGroups": [""],
-            "resources": ["configmaps"],
-            "resourceNames": ["registry-storage"],
-            "verbs": ["get", "patch"],
-        }
-    ]
+    assert role.inputs["rules"][0] == {
+        "apiGroups": [""],
+        "resources": ["configmaps"],
+        "resourceNames": ["registry-storage"],
+        "verbs": ["get", "patch"],
+    }
     binding = graph.one("kubernetes:rbac.authorization.k8s.io/v1:RoleBinding").inputs
     assert binding["roleRef"]["name"] == "registry-pruner-record-0a1b2c3d"
     assert binding["subjects"] == graph.one(BINDING).inputs["subjects"]

@@ -18,6 +18,10 @@ def test_the_registry_is_told_where_to_store_to_drain_and_to_serve_tls(deploy: D
     }
     assert config["http"]["addr"] == ":5000"
     assert config["http"]["draintimeout"] == "30s"
+    assert config["http"]["debug"] == {
+        "addr": "127.0.0.1:5001",
+        "prometheus": {"enabled": True, "path": "/metrics"},
+    }, "on loopback: it serves profiles too"
     assert config["http"]["tls"] == {
         "certificate": "/etc/registry-tls/tls.crt",
         "key": "/etc/registry-tls/tls.key",

@@ -1,0 +1,71 @@
+"""What Prometheus and Grafana of the cluster find of a registry, in the form that is chosen."""
+
+from __future__ import annotations
+
+import json
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from .. import pod
+from ..labels import SELECTOR, Labels
+from ..settings import Seen
+from . import alerts, alerts_text
+from .dashboard import dashboard
+
+_OPERATOR = "monitoring.coreos.com/v1"
+
+
+class Monitoring(pulumi.ComponentResource):
+    """A PodMonitor, alerts and a dashboard, each by choice; annotations are the pod's own."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        seen: Seen,
+        labels: Labels,
+        namespace: pulumi.Input[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("docker-registry:index:Monitoring", name, {"metrics": seen.metrics}, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        metadata = k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=labels.of("monitoring"))
+        if seen.metrics == "podMonitor":
+            k8s.apiextensions.CustomResource(
+                f"{name}-pods",
+                api_version=_OPERATOR,
+                kind="PodMonitor",
+                metadata=metadata,
+                spec={
+                    "selector": {"matchLabels": SELECTOR},
+                    "podMetricsEndpoints": [{"port": pod.METRICS, "path": "/metrics"}],
+                },
+                opts=child,
+            )
+        here = pulumi.Output.from_input(namespace)
+        if seen.alerts == "prometheusRule":
+            k8s.apiextensions.CustomResource(
+                f"{name}-alerts",
+                api_version=_OPERATOR,
+                kind="PrometheusRule",
+                metadata=metadata,
+                spec=here.apply(alerts),
+                opts=child,
+            )
+        elif seen.alerts == "configMap":
+            k8s.core.v1.ConfigMap(
+                f"{name}-alerts",
+                metadata=metadata,
+                data={"docker-registry.yaml": here.apply(alerts_text)},
+                opts=child,
+            )
+        if seen.dashboard:
+            marks = {**labels.of("monitoring"), "grafana_dashboard": "1"}
+            k8s.core.v1.ConfigMap(
+                f"{name}-dashboard",
+                metadata=k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=marks),
+                data={"docker-registry.json": json.dumps(dashboard(), indent=1)},
+                opts=child,
+            )
+        self.register_outputs({"metrics": seen.metrics})
