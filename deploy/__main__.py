@@ -54,7 +54,7 @@ def _pairs(words: list[str]) -> Mapping[str, str]:
     for key, equals, _ in pairs:
         if not equals:
             raise SandboxError(
-                f'CONFIG has {key!r}, which is no key=value: write CONFIG="nodePort=32100 gcPeriod=1d"'
+                f'CONFIG has {key!r}, which is not a key=value: write CONFIG="nodePort=32100 gcPeriod=1d"'
             )
     return {key.removeprefix("docker-registry:"): value for key, _, value in pairs}
 

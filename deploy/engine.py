@@ -50,8 +50,8 @@ class Engine:
         return done.returncode == 0
 
     def settings(self) -> dict[str, str]:
-        """The stack's configuration, providers' included, without its secrets."""
-        found = json.loads(self._ask("config", "--json", "--stack", self.stack))
+        """The stack's configuration, providers' included; its secrets too, which are not to be shown."""
+        found = json.loads(self._ask("config", "--json", "--show-secrets", "--stack", self.stack))
         return {key: entry["value"] for key, entry in found.items() if entry.get("value") is not None}
 
     def configure(self, values: Mapping[str, str]) -> None:

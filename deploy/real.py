@@ -24,6 +24,7 @@ NODE_TRUST = (
 def engine(program: str | None, target: Target, stack: str) -> Engine:
     """The user's own Pulumi on `stack`; raises SandboxError when there is none."""
     if program is None:
+        target.need_answer()
         raise SandboxError(
             f"the cluster {target} answers but there is no pulumi on PATH: install it"
             " (https://www.pulumi.com/docs/install), or run `make up SANDBOX=1` for a throw-away cluster"
@@ -38,13 +39,15 @@ def up(
 
     A stack and a configuration that did not come to be deployed are taken back.
     """
-    confirmation.check(target)
     existed = pulumi.exists()
+    confirmation.check(_settled(pulumi, target) if existed else target)
     before = pulumi.config_file.read_bytes() if pulumi.config_file.exists() else None
     pulumi.select()
     try:
         pulumi.configure(config)
-        steps.note(f"stack {pulumi.stack} on the cluster {_settled(pulumi, target)}")
+        target = _settled(pulumi, target)
+        target.need_answer()
+        steps.note(f"stack {pulumi.stack} on the cluster {target}")
         with steps.step("pulumi preview"):
             pulumi.preview()
         confirmation.ask("Deploy this?")
@@ -69,11 +72,14 @@ def down(
     pulumi: Engine, target: Target, _config: Mapping[str, str], confirmation: Confirmation, steps: Steps
 ) -> None:
     """Destroy the stack once the user has seen what goes; the images stay, and where is said."""
-    confirmation.check(target)
     if not pulumi.exists():
+        confirmation.check(target)
         steps.note(f"there is no stack {pulumi.stack}: nothing to remove")
         return
-    steps.note(f"stack {pulumi.stack} on the cluster {_settled(pulumi, target)}")
+    target = _settled(pulumi, target)
+    confirmation.check(target)
+    target.need_answer()
+    steps.note(f"stack {pulumi.stack} on the cluster {target}")
     where = pulumi.outputs().get("data", "the storage that the stack was configured with")
     with steps.step("pulumi destroy, previewed"):
         pulumi.preview_destroy()
@@ -84,6 +90,7 @@ def down(
 
 
 def _settled(pulumi: Engine, target: Target) -> Target:
+    """Not every stack is meant for the cluster of the kubeconfig."""
     return stack_target(target, pulumi.settings(), pulumi.environment)
 
 

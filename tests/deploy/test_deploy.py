@@ -7,9 +7,10 @@ import pytest
 from deploy.check import check_config
 from deploy.handover import Handover, words
 from deploy.real import engine
-from deploy.target import Target
+from deploy.target import choose_target
 from sandbox.__main__ import need_root
 from sandbox.errors import SandboxError
+from tests.unit import fakecluster
 
 
 def test_the_defaults_are_good() -> None:
@@ -42,9 +43,15 @@ def test_the_handover_says_where_and_how() -> None:
         assert needed in text
 
 
-def test_a_cluster_without_pulumi_is_told() -> None:
-    with pytest.raises(SandboxError, match="no pulumi on PATH: install it"):
-        engine(None, Target("production"), "dev")
+def test_a_cluster_without_pulumi_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "kubeconfig"
+    with fakecluster.running() as cluster:
+        path.write_text(cluster.kubeconfig())
+        target = choose_target({"KUBECONFIG": str(path)}, tmp_path, sandbox=False)
+        with pytest.raises(SandboxError, match=r"context fake\) answers but there is no pulumi on PATH"):
+            engine(None, target, "dev")
+    with pytest.raises(SandboxError, match="no cluster answers"):
+        engine(None, target, "dev")
 
 
 def test_without_root_there_is_no_cluster_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

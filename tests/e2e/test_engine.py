@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +13,14 @@ import pytest
 from deploy import real
 from deploy.confirm import Confirmation
 from deploy.engine import Engine, environment_with
-from deploy.target import Target
+from deploy.target import Target, choose_target
 from deploy.throwaway import OF_ITS_PLUGINS
 from deploy.tools import Tools
 from deploy.workspace import engine_home
 from sandbox.errors import SandboxError
 from sandbox.steps import Steps
+from tests.unit import fakecluster
 
-TARGET = Target("production", "https://10.1.2.3:6443")
 PROGRAM = """
 import pulumi, pulumi_tls
 key = pulumi_tls.PrivateKey("key", algorithm=pulumi.Config("own").require("algorithm"))
@@ -49,6 +50,15 @@ def engine(tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eng
     return Engine(
         tools.program, project, environment_with(own, tools.folders), "dev", quiet=True, hush=OF_ITS_PLUGINS
     )
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Iterator[Target]:
+    """A cluster that answers, and of which no more is asked: the program has nothing on it."""
+    path = tmp_path / "kubeconfig"
+    with fakecluster.running() as cluster:
+        path.write_text(cluster.kubeconfig())
+        yield choose_target({"KUBECONFIG": str(path)}, tmp_path, sandbox=False)
 
 
 @pytest.fixture
@@ -96,34 +106,60 @@ def test_what_goes_wrong_is_told_whether_there_were_events_or_not(engine: Engine
 
 
 def test_a_no_takes_back_the_stack_and_its_configuration(
-    engine: Engine, no: Confirmation, capsys: pytest.CaptureFixture[str]
+    engine: Engine, target: Target, no: Confirmation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SandboxError, match="not confirmed; nothing was changed"):
-        real.up(replace(engine, quiet=False), TARGET, CONFIG, no, Steps())
+        real.up(replace(engine, quiet=False), target, CONFIG, no, Steps())
     said = capsys.readouterr().out
-    assert "stack dev on the cluster https://10.1.2.3:6443 (context production)" in said
+    assert f"stack dev on the cluster {target}" in said
     assert "to create   PrivateKey key" in said
     assert not engine.exists()
     assert not engine.config_file.exists()
 
 
-def test_a_no_leaves_a_stack_that_was_there_as_it_was(engine: Engine, no: Confirmation) -> None:
-    real.up(engine, TARGET, CONFIG, YES, Steps())
+def test_a_no_leaves_a_stack_that_was_there_as_it_was(
+    engine: Engine, target: Target, no: Confirmation
+) -> None:
+    real.up(engine, target, CONFIG, YES, Steps())
     before = (engine.config_file.read_text(), engine.outputs())
     with pytest.raises(SandboxError, match="not confirmed"):
-        real.up(engine, TARGET, {"own:algorithm": "RSA"}, no, Steps())
+        real.up(engine, target, {"own:algorithm": "RSA"}, no, Steps())
     assert (engine.config_file.read_text(), engine.outputs()) == before
 
 
 def test_a_no_to_a_destroy_destroys_nothing(
-    engine: Engine, no: Confirmation, capsys: pytest.CaptureFixture[str]
+    engine: Engine, target: Target, no: Confirmation, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real.down(engine, TARGET, {}, YES, Steps())
+    real.down(engine, target, {}, YES, Steps())
     assert "there is no stack dev: nothing to remove" in capsys.readouterr().out
-    real.up(engine, TARGET, CONFIG, YES, Steps())
+    real.up(engine, target, CONFIG, YES, Steps())
     with pytest.raises(SandboxError, match="not confirmed"):
-        real.down(engine, TARGET, {}, no, Steps())
+        real.down(engine, target, {}, no, Steps())
     assert engine.outputs()["address"] == "10.1.2.3:32000"
-    real.down(engine, TARGET, {}, YES, Steps())
+    real.down(engine, target, {}, YES, Steps())
     assert "the images stay: /somewhere" in capsys.readouterr().out
     assert engine.outputs() == {}
+
+
+def test_a_stack_that_names_its_cluster_goes_there_whatever_the_kubeconfig_says(
+    engine: Engine, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with fakecluster.running() as gone:
+        path = tmp_path / "gone"
+        path.write_text(gone.kubeconfig())
+        dead = choose_target({"KUBECONFIG": str(path)}, tmp_path, sandbox=False)
+    with pytest.raises(SandboxError, match=f"no cluster answers at {dead.server}"):
+        real.up(engine, dead, CONFIG, YES, Steps())
+    assert not engine.exists()
+    engine.select()
+    with fakecluster.running() as cluster:
+        command = [engine.program, "config", "set", "--stack=dev", "--secret", "kubernetes:kubeconfig"]
+        subprocess.run(
+            [*command, cluster.kubeconfig()], cwd=engine.project, env=engine.environment, check=True
+        )
+        real.up(engine, dead, CONFIG, YES, Steps())
+        real.down(engine, dead, {}, YES, Steps())
+        said = capsys.readouterr().out
+        assert said.count(f"stack dev on the cluster http://127.0.0.1:{cluster.port} (context fake)") == 2
+        assert fakecluster.TOKEN not in said
+        assert "/version/" in cluster.asked

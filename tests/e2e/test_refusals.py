@@ -32,14 +32,14 @@ def make(*words: str, **environment: str) -> str:
 
 def test_a_wrong_config_value_is_told_before_anything_is_started() -> None:
     said = make("up", "SANDBOX=1", "NAME=e2e-refused", "NODE_PORT=80", "CONFIG=gcPeriod=0")
-    assert "nodePort: '80' is no NodePort: give an integer from 30000 to 32767" in said
+    assert "nodePort: '80' is not a NodePort: give an integer from 30000 to 32767" in said
     assert "gcPeriod: '0' would never pause" in said
     assert not (STATE_ROOT / "e2e-refused").exists()
 
 
 def test_an_unknown_config_key_is_told_with_the_known_ones() -> None:
     said = make("up", "SANDBOX=1", "NAME=e2e-refused", "CONFIG=nodeport=32000")
-    assert "nodeport is no key of this project: the keys are nodePort" in said
+    assert "nodeport is not a key of this project: the keys are nodePort" in said
 
 
 def test_a_cluster_that_does_not_answer_is_no_wish_for_another(cluster: Place, tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ class FakeCluster:
 
     def answer(self, path: str, query: dict[str, list[str]]) -> list[dict[str, Any]] | None:
         """The items of a list, None for what there is not."""
+        if path == "/version/":
+            return []
         if path == "/api/v1/nodes":
             return self.nodes
         if path == "/api/v1/services":
