@@ -6,8 +6,8 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from sandbox.commands import run
@@ -66,15 +66,12 @@ def entry(kind: str, inputs: str) -> Path:
     return cache_root() / f"{kind}-{inputs}"
 
 
-def built(kind: str, inputs: str, build: Callable[[Path], None]) -> Path:
-    """Return the folder of this build, calling `build` with an empty folder to fill when it is missing.
+@contextmanager
+def at_work(kind: str) -> Generator[Path]:
+    """Hold the lock on builds of `kind`, against another of them and against `clear`; gives the cache's root.
 
-    The folder takes its name only when `build` returned, so an interrupted build is never mistaken for a
-    whole one; its remains go at the next call. Two calls for one kind wait for each other.
+    Raises SandboxError when the cache cannot be made.
     """
-    target = entry(kind, inputs)
-    if target.is_dir():
-        return target
     root = cache_root()
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -84,6 +81,19 @@ def built(kind: str, inputs: str, build: Callable[[Path], None]) -> Path:
         ) from error
     with (root / f".{kind}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        yield root
+
+
+def built(kind: str, inputs: str, build: Callable[[Path], None]) -> Path:
+    """Return the folder of this build, calling `build` with an empty folder to fill when it is missing.
+
+    The folder takes its name only when `build` returned, so an interrupted build is never mistaken for a
+    whole one; its remains go at the next call. Two calls for one kind wait for each other.
+    """
+    target = entry(kind, inputs)
+    if target.is_dir():
+        return target
+    with at_work(kind) as root:
         if target.is_dir():
             return target
         part = root / f".{kind}.part"

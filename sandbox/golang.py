@@ -7,7 +7,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.cache import built, cache_root, digest_of, entry, readable, size
+from sandbox.cache import at_work, built, cache_root, digest_of, entry, readable, size
 from sandbox.commands import run
 from sandbox.errors import SandboxError
 from sandbox.steps import Steps
@@ -15,6 +15,7 @@ from sandbox.steps import Steps
 SOURCES = Path(__file__).resolve().parent / "go"
 MINIMUM_GO = (1, 26)
 FREE_BYTES = 12 << 30  # modules and the compiler's cache take about two thirds of this in a cold build
+FREE_BYTES_AT_LEAST = 2 << 30  # for one program whose modules are there already
 # A program that is used and not measured: half the time to compile.
 UNOPTIMISED = "-gcflags=all=-N -l"
 
@@ -88,6 +89,8 @@ def ensure(program: Program, steps: Steps) -> Path:
     """As `build`, said as a step when there is something to do."""
     if program.is_built:
         return build(program)
+    with steps.step(f"fetch the modules of {program.module}"):
+        fetch(program)
     with steps.step(f"build {program.module} from source", program.usual):
         return build(program)
 
@@ -101,6 +104,17 @@ def note_disk(steps: Steps) -> None:
         )
 
 
+def fetch(program: Program) -> None:
+    """Have the modules that the program is made of, and no others; what is there already is left.
+
+    Raises SandboxError as `build` does.
+    """
+    with at_work(program.module):
+        _check_go()
+        _check_disk()
+        _go(program, "list", "-deps", "-f={{.ImportPath}}", program.target, what="fetching the modules of")
+
+
 def build(program: Program) -> Path:
     """Return the path of the program's executable, compiling it when it is not in the cache.
 
@@ -109,24 +123,17 @@ def build(program: Program) -> Path:
 
     def compile_into(folder: Path) -> None:
         _check_go()
-        _check_disk(folder)
+        _check_disk()
         linker = ["-s", "-w", *(f"-X={name}={value}" for name, value in program.variables)]
-        run(
-            [
-                "go",
-                "build",
-                *program.flags,
-                f"-ldflags={' '.join(linker)}",
-                "-o",
-                folder / program.module,
-                program.target,
-            ],
-            what=f"building {program.module} from source",
-            cwd=SOURCES / program.module,
-            env=_environment(),
-        )
+        flags = (*program.flags, f"-ldflags={' '.join(linker)}", f"-o={folder / program.module}")
+        _go(program, "build", *flags, program.target, what="building from source")
 
     return built(program.module, program.inputs, compile_into) / program.module
+
+
+def _go(program: Program, *words: str, what: str) -> None:
+    folder = SOURCES / program.module
+    run(["go", *words], what=f"{what} {program.module}", cwd=folder, env=_environment())
 
 
 def _check_go() -> None:
@@ -152,10 +159,13 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _check_disk(folder: Path) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < FREE_BYTES:
+def _check_disk() -> None:
+    """What earlier builds left is not needed once more."""
+    root = cache_root()
+    needed = max(FREE_BYTES_AT_LEAST, FREE_BYTES - size(root / "go"))
+    free = shutil.disk_usage(root).free
+    if free < needed:
         raise SandboxError(
-            f"{folder} has {free >> 30} GiB free and a build from source needs {FREE_BYTES >> 30} GiB:"
+            f"{root} has {readable(free)} free and a build from source needs {readable(needed)}:"
             " make room, or point XDG_CACHE_HOME at a larger disk"
         )

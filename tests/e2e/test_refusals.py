@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,15 @@ def test_a_cluster_that_does_not_answer_is_no_wish_for_another(cluster: Place, t
 def _moved(line: str, server: str) -> str:
     before, found, _ = line.partition("server: ")
     return f"{before}{found}{server}" if found else line
+
+
+@pytest.mark.usefixtures("cluster")
+def test_no_builds_are_removed_under_a_cluster(tmp_path: Path) -> None:
+    build = tmp_path / "docker-registry-sandbox" / "kubernetes-0123"
+    build.mkdir(parents=True)
+    said = make("clean", XDG_CACHE_HOME=str(tmp_path))
+    assert re.search(r"the cluster \S+ runs what is to go: `python -m sandbox down --name \S+` first", said)
+    assert build.exists()
 
 
 def test_without_go_nothing_is_left_half_made(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Stand-ins for a clock, a /proc and a registry that answers, for the tests of what runs next to us."""
+"""Doubles of a clock, a /proc and a registry that answers, for the tests of what runs next to us."""
 
 from __future__ import annotations
 

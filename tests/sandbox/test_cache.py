@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.__main__ import main
 from sandbox.cache import built, cache_root, clear, digest_of, readable, size
 from sandbox.errors import SandboxError
 
@@ -98,6 +99,19 @@ def test_clearing_gives_back_all_of_it_and_says_how_much(cache: Path) -> None:
     assert clear() == taken
     assert not cache.exists()
     assert clear() == 0
+
+
+def test_make_clean_gives_it_back_where_no_cluster_runs(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sandbox.place.STATE_ROOT", tmp_path / "sandboxes")
+    monkeypatch.setattr("sys.argv", ["sandbox", "clean"])
+    # A sandbox whose machine was started anew: its folder is there, and nothing runs.
+    (tmp_path / "sandboxes" / "ended").mkdir(parents=True)
+    built("kind", "abc", write)
+    assert main() == 0
+    assert f"given back: {cache} is gone" in capsys.readouterr().out
+    assert not cache.exists()
 
 
 def test_nothing_is_cleared_while_something_is_built() -> None:

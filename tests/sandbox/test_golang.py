@@ -44,8 +44,31 @@ def test_a_full_disk_is_told_before_the_build(tmp_path: Path, monkeypatch: pytes
         return usage
 
     monkeypatch.setattr(shutil, "disk_usage", full)
-    with pytest.raises(SandboxError, match="has 3 GiB free and a build from source needs 12 GiB"):
+    with pytest.raises(SandboxError, match=r"has 3\.0 GiB free and a build from source needs 12\.0 GiB"):
         golang.build(golang.PAUSE)
+    kept = cache_root() / "go" / "modules"
+    kept.mkdir(parents=True)
+
+    def measured(path: Path) -> int:
+        return 10 << 30 if path == kept.parent else 0
+
+    monkeypatch.setattr(golang, "size", measured)
+    golang.build(golang.PAUSE)
+    usage = usage._replace(free=1 << 30)
+    with pytest.raises(SandboxError, match=r"has 1\.0 GiB free and a build from source needs 2\.0 GiB"):
+        golang.build(golang.REGISTRY)
+
+
+def test_modules_are_fetched_in_a_step_of_their_own_and_only_those_that_are_built(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    (tmp_path / "go").write_text(f'#!/bin/sh\n[ "$1" = env ] && echo go1.26.0 && exit\necho $1 >> {asked}\n')
+    (tmp_path / "go").chmod(0o755)
+    steps = Steps(io.StringIO())
+    golang.ensure(golang.PAUSE, steps)
+    assert [what for what, _ in steps.taken] == ["fetch the modules of pause", "build pause from source"]
+    assert asked.read_text().split() == ["list", "build"]
+    golang.ensure(golang.PAUSE, steps)
+    assert len(steps.taken) == 2
 
 
 def test_a_program_is_another_when_a_file_of_its_module_changes(
