@@ -70,7 +70,14 @@ def test_the_tree_is_the_same_when_only_the_folder_below_the_root_is(proc: FakeP
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "docker").symlink_to(Path(given.root) / "docker")
     assert folders_of(given.root) & folders_of(str(tmp_path / "other"))
-    assert folders_of(str(tmp_path / "missing")) == frozenset()
+
+
+def test_a_root_that_is_still_to_be_made_is_known_by_the_folder_it_will_be_in(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    missing = folders_of(str(tmp_path / "missing/root"))
+    assert missing == folders_of(str(tmp_path / "link/missing/root"))
+    assert not missing & folders_of(str(tmp_path / "missing/other"))
+    assert not missing & folders_of(str(tmp_path))
 
 
 @pytest.mark.parametrize(

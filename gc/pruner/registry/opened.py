@@ -27,6 +27,9 @@ _LINKS = 40  # as many as the kernel follows
 Identity = tuple[int, int]
 """Device and inode of a file or folder."""
 
+Folder = tuple[int, int, str]
+"""The nearest folder that is there, and the way on from it: a registry makes its root with its first push."""
+
 
 @dataclass(frozen=True, slots=True)
 class Opened:
@@ -40,7 +43,7 @@ class Opened:
     process: RegistryProcess
     config: RegistryConfig
     file: Identity
-    folders: frozenset[Identity]
+    folders: frozenset[Folder]
     stale: bool
 
     @property
@@ -65,10 +68,10 @@ def look_into(process: RegistryProcess, proc: str = "/proc") -> Opened | None:
         raise RegistryError(f"{process} cannot be looked into ({reason})") from error
 
 
-def folders_of(root: str) -> frozenset[Identity]:
-    """The identities of a root directory and of the tree below it; raises OSError."""
-    found = (identity(root), identity(os.path.join(root, _BASE)))
-    return frozenset(each for each in found if each is not None)
+def folders_of(root: str) -> frozenset[Folder]:
+    """A root directory and, where it is there, the tree below it; raises OSError."""
+    tree = os.path.join(root, _BASE)
+    return frozenset(map(_folder, [root, tree] if os.path.exists(tree) else [root]))
 
 
 def inside(root: str, path: str) -> str:
@@ -155,6 +158,14 @@ def identity(path: str) -> Identity | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return state.st_dev, state.st_ino
+
+
+def _folder(path: str) -> Folder:
+    rest = ""
+    while (found := identity(path)) is None:
+        path, name = os.path.split(path)
+        rest = f"/{name}{rest}"
+    return (*found, rest)
 
 
 def _began(process: RegistryProcess) -> float:
