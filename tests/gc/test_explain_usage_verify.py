@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -244,3 +245,27 @@ def test_it_verifies_after_a_run_as_before(pruner: Pruner) -> None:
     pruner.settings = AT_ONCE
     pruner.run()
     assert pruner.verify().problems == ()
+
+
+# what clients do meanwhile
+
+
+def test_a_tag_that_a_client_deletes_after_the_look_stops_no_question(
+    pruner: Pruner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pruner.tree.scan.ENTERED", 0)
+    look = pruner.look()
+    shutil.rmtree(pruner.tree.tag_path("app", "kept").parents[1])
+    tags = look.tree.repositories["app"].tags
+    assert [tag.name for tag in tags.each()] == ["moving"]
+    assert usage(look, pruner.files, 0).to_json()["repositories"][0]["tags"] == 2
+    explanation = explain(look, [], pruner.settings.trash, KEPT.digest)
+    assert "tag app:moving" in explanation.references
+
+
+def test_usage_reads_no_link(pruner: Pruner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pruner.tree.scan.ENTERED", 0)
+    look = pruner.look()
+    pruner.storage.calls.clear()
+    usage(look, pruner.storage, 0)
+    assert not [path for _operation, path in pruner.storage.calls if path.endswith("/link")]

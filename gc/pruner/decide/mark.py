@@ -250,7 +250,7 @@ class _Marker:
         marks.dropped_tags.clear()
         repository = self.tree.repositories[name]
         self.pending.extend((name, key, "") for key in repository.may_mean(repository.revisions))
-        for tag in repository.tags.values():
+        for tag in repository.tags.each():
             for link in (*tag.index, *([tag.current] if tag.current else [])):
                 self.pending.extend((name, key_of(digest), "") for digest in link.digests)
 

@@ -89,7 +89,7 @@ def _links(repository: Repository, digest: str) -> Iterator[Link]:
 
 def _references(repository: Repository, look: Look, digest: str) -> Iterator[str]:
     name = repository.name
-    for tag in repository.tags.values():
+    for tag in repository.tags.each():
         if tag.current is not None and tag.current.target == digest:
             yield f"tag {name}:{tag.name}"
         elif any(link.named == digest for link in tag.index):
@@ -113,7 +113,7 @@ def _references(repository: Repository, look: Look, digest: str) -> Iterator[str
 def _left_by_tags(look: Look, digest: str) -> Iterator[float]:
     """When a tag whose history has the digest came to name another."""
     for repository in look.tree.repositories.values():
-        for tag in repository.tags.values():
+        for tag in repository.tags.each():
             left = tag.current is not None and tag.current.target != digest
             if tag.current is not None and left and any(link.named == digest for link in tag.index):
                 yield tag.current.mtime

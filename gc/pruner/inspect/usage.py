@@ -207,8 +207,8 @@ def _by_size(tag: TagUsage) -> tuple[int, str, str]:
 
 
 def _contents(repository: Repository, library: Library) -> set[str]:
-    digests = set(repository.layers)
-    for digest in repository.revisions:
+    digests = set(repository.layers.named())
+    for digest in repository.revisions.named():
         digests |= _closure(digest, library)
     return digests
 
@@ -228,7 +228,7 @@ def _closure(root: str, library: Library) -> set[str]:
 
 
 def _tags(repository: Repository, library: Library, sizes: dict[str, int]) -> Iterator[TagUsage]:
-    for tag in repository.tags.values():
-        if tag.current is not None and tag.current.target is not None:
-            size = sum(sizes.get(digest, 0) for digest in _closure(tag.current.target, library))
-            yield TagUsage(repository.name, tag.name, size, tag.current.mtime)
+    for name, current in repository.tags.current.items():
+        if current.target is not None:
+            size = sum(sizes.get(digest, 0) for digest in _closure(current.target, library))
+            yield TagUsage(repository.name, name, size, current.mtime)

@@ -132,7 +132,7 @@ def verify(
 
 
 def _tags(repository: Repository) -> Iterator[Problem]:
-    for tag in repository.tags.values():
+    for tag in repository.tags.each():
         target = tag.current.target if tag.current is not None else None
         if tag.current is None:
             yield Problem("dangling-tag", repository.name, "", f"tag {tag.name} has no current/link")

@@ -70,6 +70,10 @@ class Links(Mapping[str, Link]):
         left._known = {key: link for key, link in self._known.items() if key not in gone}
         return left
 
+    def named(self) -> Iterator[str]:
+        """The digests that the folders are named after, and those of what is held; reads nothing."""
+        return map(text_of, self.keys_listed())
+
     def path_of(self, key: Key) -> str:
         """Where a link lies."""
         return f"{self.path}/{NAMES[len(key)]}/{key.hex()}/link"
@@ -137,6 +141,13 @@ class Tags(Mapping[str, Tag]):
         if name not in self.close:
             self.close[name] = self._look(name)
         return self.close[name]
+
+    def each(self) -> Iterator[Tag]:
+        """Every tag, closely, but for those that a client has removed meanwhile. Raises ReadError."""
+        for name in self:
+            tag = self.closely(name)
+            if tag is not None:
+                yield tag
 
     def without(self, names: Set[str]) -> Tags:
         """The same without some."""
