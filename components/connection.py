@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -42,6 +43,21 @@ class ClusterError(pulumi.RunError):
 
 class OutOfReachError(ClusterError):
     """The cluster does not answer, refuses to, or there is no kubeconfig that leads to it."""
+
+
+ANY_KIND = "kubernetes:core/v1:Namespace"
+"""Of the kinds that the Kubernetes provider serves, to ask a resource for its provider."""
+
+
+def brings_provider(opts: pulumi.ResourceOptions | None) -> bool:
+    """Whether a resource of these options has a Kubernetes provider of the program's, or its parent has."""
+    if opts is None:
+        return False
+    several = opts.providers or []
+    named = [opts.provider, *(several.values() if isinstance(several, Mapping) else several)]
+    return any(isinstance(each, k8s.Provider) for each in named) or (
+        opts.parent is not None and opts.parent.get_provider(ANY_KIND) is not None
+    )
 
 
 def provider(name: str, opts: pulumi.ResourceOptions) -> k8s.Provider:

@@ -45,11 +45,11 @@ class DockerRegistry(pulumi.ComponentResource):
     ) -> None:
         """`args` may be a mapping with the same fields. Raises SettingsError for wrong ones, ClusterError."""
         settings = settle(args, lambda field: f"{name}: {camel_case(field)}")
+        # Before anything is registered, this component included.
+        cluster = survey(settings, of_another_provider=connection.brings_provider(opts))
         super().__init__("docker-registry:index:DockerRegistry", name, _recorded(args), opts)
         child = pulumi.ResourceOptions(parent=self)
-        given = self.get_provider("kubernetes:core/v1:Namespace")
-        cluster = survey(settings, of_another_provider=given is not None)
-        if given is None:
+        if self.get_provider(connection.ANY_KIND) is None:
             own = connection.provider(f"{name}-cluster", child)
             child = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(providers=[own]))
         labels = Labels(settings.namespace, settings.registry_image)

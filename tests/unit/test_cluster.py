@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, cast
 
+import pulumi
 import pytest
 
 from docker_registry_stack.connection import ClusterError, OutOfReachError
@@ -234,9 +236,22 @@ def test_a_preview_needs_no_cluster_with_hosts_and_says_what_was_not_checked(
     assert cluster.asked == []
 
 
-def test_an_update_refuses_before_any_resource_without_a_cluster(cluster: FakeCluster) -> None:
+def test_an_update_refuses_before_any_resource_without_a_cluster(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered: list[str] = []
+    register = cast("Any", pulumi.resource).register_resource
+
+    def counted(resource: object, kind: str, *more: Any, **named: Any) -> None:
+        registered.append(kind)
+        register(resource, kind, *more, **named)
+
+    monkeypatch.setattr("pulumi.resource.register_resource", counted)
     with pytest.raises(OutOfReachError, match="does not answer"):
         run({"kubeconfig": cluster.kubeconfig(), "context": "nowhere"}, externalHosts=["a.example.com"])
+    assert registered == ["pulumi:pulumi:Stack"]
+    run(externalHosts=["a.example.com"])
+    assert len(registered) > 2, "what is counted"
 
 
 @pytest.mark.usefixtures("preview")

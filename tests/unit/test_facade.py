@@ -50,6 +50,23 @@ def test_a_provider_is_for_all_of_it(cluster: FakeCluster) -> None:
     assert cluster.asked == [], "which cluster that is, is not known beforehand"
 
 
+@pytest.mark.parametrize("how", ["list", "mapping", "parent"])
+def test_a_provider_is_found_however_it_is_given(cluster: FakeCluster, how: str) -> None:
+    def main() -> None:
+        mine = k8s.Provider("mine")
+        above = pulumi.ComponentResource("a:b:C", "above", None, pulumi.ResourceOptions(providers=[mine]))
+        opts = {
+            "list": pulumi.ResourceOptions(providers=[mine]),
+            "mapping": pulumi.ResourceOptions(providers={"kubernetes": mine}),
+            "parent": pulumi.ResourceOptions(parent=above),
+        }[how]
+        DockerRegistry("images", DockerRegistryArgs(external_hosts=["registry.example.com"]), opts)
+
+    graph = program.run({}, {}, main)
+    assert [resource.name for resource in graph.all("pulumi:providers:kubernetes")] == ["mine"]
+    assert cluster.asked == []
+
+
 def test_nodes_behind_a_provider_of_the_program_are_not_discovered(cluster: FakeCluster) -> None:
     assert cluster.nodes
 
