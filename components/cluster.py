@@ -122,9 +122,10 @@ def check(settings: Settings, cluster: Cluster) -> None:
         where = f"{metadata['namespace']}/{metadata['name']}"
         ports = [each.get("nodePort") for each in spec.get("ports") or ()] + [spec.get("healthCheckNodePort")]
         if port is not None and port in ports and not _is_own(service, namespace):
+            moving = " (a registry that moves from there is destroyed there first)"
             raise ClusterError(
                 f"port {port} of the nodes is taken by the service {where}: choose another "
-                "with `pulumi config set nodePort`"
+                f"with `pulumi config set nodePort`{moving if metadata['name'] == SERVICE else ''}"
             )
     names, wanted = [node.name for node in cluster.nodes], known(settings.storage.node)
     if settings.storage.node is None and len(names) > 1:

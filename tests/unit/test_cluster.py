@@ -153,7 +153,7 @@ def test_a_renamed_stack_declares_the_same(
 
 def test_another_registrys_service_is_another_service(cluster: FakeCluster) -> None:
     cluster.services = [service("images", "registry", 32000)]
-    with pytest.raises(ClusterError, match="taken by the service images/registry"):
+    with pytest.raises(ClusterError, match=r"taken by the service images/registry.*moves from there"):
         run()
 
 
