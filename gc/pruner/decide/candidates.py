@@ -28,29 +28,26 @@ class Candidates:
     sizes: array[int] = field(default_factory=_longs)
     mtimes: array[float] = field(default_factory=lambda: array("d"))
     links: array[int] = field(default_factory=_longs)
-    versions: array[int] = field(default_factory=lambda: array("Q"))
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def old(self, rules: Rules) -> Candidates:
         """Those that are not too young to go."""
-        if not any(map(rules.young, self.mtimes)):
+        if not self.mtimes or not rules.young(max(self.mtimes)):
             return self
         old = Candidates()
-        columns = zip(self.keys, self.sizes, self.mtimes, self.links, self.versions, strict=True)
-        for key, size, mtime, links, version in columns:
+        for key, size, mtime, links in zip(self.keys, self.sizes, self.mtimes, self.links, strict=True):
             if not rules.young(mtime):
-                old.add(key, size, mtime, links, version)
+                old.add(key, size, mtime, links)
         return old
 
-    def add(self, key: Key, size: int, mtime: float, links: int, version: int) -> None:
+    def add(self, key: Key, size: int, mtime: float, links: int) -> None:
         """Take one more."""
         self.keys.append(key)
         self.sizes.append(size)
         self.mtimes.append(mtime)
         self.links.append(links)
-        self.versions.append(version)
 
 
 def find_candidates(
@@ -61,14 +58,18 @@ def find_candidates(
     Raises ReadError.
     """
     candidates = Candidates()
+    add = candidates.add
     view: View = reader.view
     with read_errors(view):
         for bucket in blobs.buckets():
             keys = [key for key in bucket if key not in live]
-            paths = [layout.blob_path(key.hex(), len(key)) for key in keys]
+            if not keys:
+                continue
+            length = len(keys[0])
+            paths = [layout.blob_path(key.hex(), length) for key in keys]
             for key, path, stat in zip(keys, paths, view.stat_many(paths), strict=True):
                 if stat is not None and stat.kind == "file":
-                    candidates.add(key, stat.size, stat.mtime, stat.links, stat.version)
+                    add(key, stat.size, stat.mtime, stat.links)
                 else:
                     blobs.missing.add(key)
                     reader.leaf(path[: -len("/data")], "data", found, in_repository=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -73,6 +75,15 @@ class Observer:
         place, and nothing else may go. What an `interrupted` run holds is looked at in its place too, since
         the next run puts it there first.
         """
+        with _uncollected():
+            return self._look(held, interrupted, trashed)
+
+    def _look(
+        self,
+        held: tuple[Removal, ...] | None,
+        interrupted: tuple[Removal, ...],
+        trashed: tuple[Trashed, ...],
+    ) -> Look:
         rules, warnings = self._rules()
         if held is None:
             held = interrupted
@@ -114,6 +125,18 @@ class Observer:
         except ClusterError as error:
             return replace(rules, cluster_silent=True), (f"nothing untagged goes: {error}",)
         return replace(rules, running_tags=images.tags, running_digests=images.digests), ()
+
+
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """A look makes many things and no cycles of them, through which the collector would walk ever again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def put_held(tree: Tree, held: tuple[Removal, ...]) -> None:

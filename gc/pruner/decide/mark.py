@@ -269,7 +269,6 @@ class _Marker:
             key for key in revisions.keys_listed() if key not in live and self._goes(revisions, key)
         ]
         needed = marks.needed()
-        self.result.live.update(needed)
         left = [key for key in layers.keys_listed() if key not in needed]
         layers.examine(left)
         for key in left:

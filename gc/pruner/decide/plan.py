@@ -213,9 +213,7 @@ class _Planner:
         owner = self.owners.get
         owners = array("L", (owner(key, 0) for key in found.keys))
         reason = "nothing that stays refers to it"
-        return ManyBlobs(
-            found.keys, found.sizes, found.mtimes, found.links, found.versions, owners, self.names, reason
-        )
+        return ManyBlobs(found.keys, found.sizes, found.mtimes, found.links, owners, self.names, reason)
 
     def _leftovers(self, kind: Kind, name: str, leftovers: list[Leftover], after: float) -> Few:
         removals: list[Removal] = []

@@ -153,7 +153,6 @@ class ManyBlobs:
     sizes: array[int]
     mtimes: array[float]
     links: array[int]
-    versions: array[int]
     owners: array[int]
     names: list[str]
     reason: str
@@ -163,11 +162,11 @@ class ManyBlobs:
         return len(self.keys)
 
     def __iter__(self) -> Iterator[Removal]:
-        columns = zip(self.keys, self.sizes, self.mtimes, self.links, self.versions, self.owners, strict=True)
-        for key, size, mtime, links, version, owner in columns:
+        columns = zip(self.keys, self.sizes, self.mtimes, self.links, self.owners, strict=True)
+        for key, size, mtime, links, owner in columns:
             freed = size if links == 1 else 0
             path = layout.blob_path(key.hex(), len(key))
-            stat = Stat(size, mtime, links, version)
+            stat = Stat(size, mtime, links)
             digest = text_of(key)
             yield Removal("blob", self.names[owner], digest, path, freed, self.reason, stat=stat)
 

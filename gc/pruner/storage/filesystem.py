@@ -9,19 +9,14 @@ import stat
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 
 from pruner.errors import Busy
-from pruner.storage import Content, Entry, Kind, Odd, OneByOne, Stat, as_odd, is_odd
+from pruner.storage import Content, Entry, Kind, Odd, OneByOne, Stat, as_odd, is_odd, mounts
 
 GRAIN = 2.0
 """Seconds; FAT keeps times to two seconds, ext3 to one, and ext4 to a tick of the kernel's clock. What
 changed less than that ago may change again under the same time."""
-
-_LOCAL = frozenset(
-    ("bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "overlay", "tmpfs", "xfs", "zfs")
-)
-"""File systems that tell a change of a folder at once. A network file system may serve a time from its cache
-(NFS up to a minute), so a folder there is always listed."""
 
 _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hold us up
 
@@ -35,7 +30,10 @@ class FileSystem(OneByOne):
 
     def __init__(self, root: str) -> None:
         self.root = os.path.realpath(root)
-        self._is_local: bool | None = None
+
+    @cached_property
+    def _type(self) -> str:
+        return mounts.type_of(self.root)
 
     def _path(self, path: str) -> str:
         return f"{self.root}/{path}"
@@ -50,7 +48,12 @@ class FileSystem(OneByOne):
 
     def folders(self, path: str) -> tuple[list[str], list[Entry]]:
         """The names of the real folders, and the other entries."""
-        with os.scandir(f"{self.root}/{path}") as entries:
+        folder = f"{self.root}/{path}"
+        if self._type in mounts.COUNTING:
+            names = os.listdir(folder)
+            if os.stat(folder).st_nlink == len(names) + 2:
+                return names, []
+        with os.scandir(folder) as entries:
             found = list(entries)
         names = [entry.name for entry in found if entry.is_dir(follow_symlinks=False)]
         if len(names) == len(found):
@@ -60,9 +63,7 @@ class FileSystem(OneByOne):
 
     def stamp(self, path: str) -> object | None:
         """Inode and times of a folder; None within the grain of its clock and on network file systems."""
-        if self._is_local is None:
-            self._is_local = _type_of(self.root) in _LOCAL
-        if not self._is_local:
+        if self._type not in mounts.LOCAL:
             return None
         found = os.stat(f"{self.root}/{path}")
         changed = max(found.st_mtime, found.st_ctime)
@@ -284,17 +285,3 @@ def _stat(found: os.stat_result, settled: float) -> Stat:
     version = (changed ^ (found.st_ino << 24)) & _64_BITS if changed < settled else 0
     kind = _KINDS.get(found.st_mode & _TYPE, "other")
     return Stat(found.st_size, found.st_mtime, found.st_nlink, version, kind)
-
-
-def _type_of(root: str) -> str:
-    """The type of the file system that a folder lies on; empty when nothing tells."""
-    try:
-        device = os.stat(root).st_dev
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as mounts:
-            for line in mounts:
-                fields = line.split(" ")
-                if fields[2] == f"{os.major(device)}:{os.minor(device)}":
-                    return line.partition(" - ")[2].split(" ")[0]
-    except (OSError, IndexError):
-        return ""
-    return ""

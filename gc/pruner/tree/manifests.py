@@ -33,6 +33,7 @@ _IMAGE_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
 )
+_decode = json.JSONDecoder().decode
 _HASHERS = {32: hashlib.sha256, 48: hashlib.sha384, 64: hashlib.sha512}
 _REFERRING = frozenset(
     ("blobs", "blobsum", "config", "digest", "fslayers", "layers", "manifests", "mediatype", "subject")
@@ -86,7 +87,7 @@ def plain(content: bytes) -> bytes | None:
     if b"\\" in content:
         return None
     try:
-        document = cast("dict[str, Any]", json.loads(content))
+        document = cast("dict[str, Any]", _decode(content.decode()))
         if document["mediaType"] not in _IMAGE_TYPES or document["schemaVersion"] != 2:
             return None
         descriptors = cast("list[dict[str, Any]]", [document["config"], *document["layers"]])
