@@ -34,7 +34,7 @@ def make(*words: str, **environment: str) -> str:
 def test_a_wrong_config_value_is_told_before_anything_is_started() -> None:
     said = make("up", "SANDBOX=1", "NAME=e2e-refused", "NODE_PORT=80", "CONFIG=gcPeriod=0")
     assert "nodePort: '80' is not a NodePort: give an integer from 30000 to 32767" in said
-    assert "gcPeriod: '0' would never pause" in said
+    assert "gcPeriod: 0 would prune without a pause" in said
     assert not (STATE_ROOT / "e2e-refused").exists()
 
 
