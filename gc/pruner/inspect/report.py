@@ -6,6 +6,7 @@ import fnmatch
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from pruner.decide.plan import Plan
@@ -29,6 +30,9 @@ NOUNS = {
     "trash": ("blob from the trash", "blobs from the trash"),
 }
 """What people call a kind of removal, one and several."""
+
+_AT_ONCE = 500
+"""Removals that are written together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +91,13 @@ class Report:
         return {"removals": removals, "summary": self.summary()}
 
     def json_pieces(self) -> Iterator[str]:
-        """The text of `to_json`, a removal at a time: a large plan is never held twice."""
+        """The text of `to_json`, some removals at a time: a large plan is never held twice."""
         yield '{"removals": ['
         between = ""
-        for text in self.removals.json(self.root):
+        texts = self.removals.json(self.root)
+        while some := ", ".join(islice(texts, _AT_ONCE)):
             yield between
-            yield text
+            yield some
             between = ", "
         yield f'], "summary": {json.dumps(self.summary())}}}'
 

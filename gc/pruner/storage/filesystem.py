@@ -92,10 +92,11 @@ class FileSystem(OneByOne):
     def _read(self, paths: Iterable[str], limit: int) -> Iterator[Content | Odd | None]:
         # Plain descriptors: a tree has a link for every layer, and a file object costs more than the read.
         above = f"{self.root}/"
-        settled = (time.time() - GRAIN) * 1e9
+        settled = int((time.time() - GRAIN) * 1e9)
+        open_, fstat, read, close, regular = os.open, os.fstat, os.read, os.close, stat.S_IFREG
         for path in paths:
             try:
-                handle = os.open(above + path, _OPEN)
+                handle = open_(above + path, _OPEN)
             except FileNotFoundError:
                 yield None
                 continue
@@ -105,19 +106,19 @@ class FileSystem(OneByOne):
                 yield as_odd(error, above + path)
                 continue
             try:
-                found = os.fstat(handle)
-                if found.st_mode & _TYPE != stat.S_IFREG:
+                found = fstat(handle)
+                if found.st_mode & _TYPE != regular:
                     yield Odd(above + path, _kind_of(found.st_mode))
                     continue
                 size = found.st_size
-                content = os.read(handle, size + 1 if size < limit else limit)
-                while len(content) < limit and len(content) != size:
-                    more = os.read(handle, min(limit - len(content), 65536))
+                content = read(handle, size + 1 if size < limit else limit)
+                while len(content) != size and len(content) < limit:
+                    more = read(handle, min(limit - len(content), 65536))
                     if not more:
                         break
                     content += more
             finally:
-                os.close(handle)
+                close(handle)
             changed = found.st_ctime_ns
             version = (changed ^ (found.st_ino << 24)) & _64_BITS if changed < settled else 0
             yield Content(content, found.st_mtime, version)
