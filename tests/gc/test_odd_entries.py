@@ -193,3 +193,52 @@ def test_10_links_between_folders_outside_are_followed_once(pruner: Pruner, tmp_
     (pruner.tree.top / "repositories/away").symlink_to(folders[0])
     report = pruner.run_as_planned()
     assert len(report.tree.repositories) == 2
+
+
+@pytest.mark.parametrize("has_own_link", [True, False], ids=["linked", "unlinked"])
+def test_links_of_other_algorithms_are_aliases(pruner: Pruner, *, has_own_link: bool) -> None:
+    """A registry writes into the link of a sha512 which sha256 it took it for: that is what a client gets."""
+    content, config = b"a layer that is called by its sha512", layer("config of the alias")
+    taken_for, alias = pruner.tree.blob(content), digest_of(content, "sha512")
+    write(pruner.tree.layer_path("aliases", alias), taken_for.encode())
+    if has_own_link:
+        pruner.tree.link_layer("aliases", taken_for)
+    manifest = json.loads(image([content, config], "alias").content)
+    manifest["layers"] = [{**manifest["layers"][0], "digest": alias}]
+    pruner.tree.manifest("aliases", json.dumps(manifest).encode(), "v1")
+    child = image([layer("of the child")], "child", oci=True)
+    for blob in child.blobs:
+        pruner.tree.layer("aliases", blob)
+    pruner.tree.blob(child.content)
+    if has_own_link:
+        pruner.tree.link_revision("aliases", child.digest)
+    as_alias = digest_of(child.content, "sha512")
+    write(pruner.tree.revision_path("aliases", as_alias), child.digest.encode())
+    listing = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [{**child.descriptor(), "digest": as_alias}],
+    }
+    pruner.tree.manifest("aliases", json.dumps(listing).encode(), "all")
+    pruner.old()
+    pruner.run_as_planned()
+    assert not pruner.has_blob(GONE.digest)
+    assert pruner.has_blob(taken_for)
+    assert blobs_of(child) <= pruner.blobs()
+
+
+def test_a_part_of_a_tag_that_leads_to_itself_stops_nobody(pruner: Pruner) -> None:
+    for name in ("index", "current"):
+        pruner.tree.link_tag("knots", name, ODD.digest)
+        folder = pruner.tree.repository("knots") / "_manifests/tags" / name / name
+        inner = folder / "sha256" if name == "index" else folder
+        shutil.rmtree(inner)
+        inner.symlink_to(inner.name)
+    blob = pruner.tree.blob_path(digest_of(b"behind a knot"))
+    blob.parent.parent.mkdir(exist_ok=True)
+    blob.parent.symlink_to(blob.parent.name)
+    pruner.old()
+    report = pruner.run_as_planned()
+    assert not pruner.has_blob(GONE.digest)
+    assert blobs_of(ODD, KEPT) <= pruner.blobs()
+    assert "knots" in report.plan.skipped

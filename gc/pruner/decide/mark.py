@@ -119,6 +119,7 @@ class _Marker:
                 self.referrers.setdefault((name, key_of(found.subject)), []).append(key)
             if not found.explained:
                 self.pending.append((name, key, "an unknown kind of manifest"))
+        revisions.examine(revisions.aliases())
         for link in revisions.unsound:
             self.pending.extend((name, key_of(digest), "") for digest in link.digests)
         for sentence in repository.damage:
@@ -270,7 +271,7 @@ class _Marker:
         ]
         needed = marks.needed()
         left = [key for key in layers.keys_listed() if key not in needed]
-        layers.examine(left)
+        layers.examine((*left, *layers.aliases()))
         for key in left:
             found = layers.known(key)
             if self._goes(layers, key):

@@ -222,5 +222,7 @@ class OneByOne:
         for path in paths:
             try:
                 yield self.stat(path)
-            except (FileNotFoundError, NotADirectoryError):
+            except OSError as error:
+                if not (isinstance(error, FileNotFoundError) or is_odd(error)):
+                    raise
                 yield None

@@ -35,16 +35,17 @@ class FileSystem(OneByOne):
     def _type(self) -> str:
         return mounts.type_of(self.root)
 
+    @cached_property
+    def _device(self) -> int:
+        return os.stat(self.root).st_dev
+
     def _path(self, path: str) -> str:
         return f"{self.root}/{path}"
 
     def list(self, path: str) -> list[Entry]:
         """The entries of a folder, sorted by name."""
         with os.scandir(self._path(path)) as entries:
-            found = [Entry(entry.name, _kind(entry)) for entry in entries]
-        if len(found) > 1:
-            found.sort()
-        return found
+            return sorted(Entry(entry.name, _kind(entry)) for entry in entries)
 
     def folders(self, path: str) -> tuple[list[str], list[Entry]]:
         """The names of the real folders, and the other entries."""
@@ -67,7 +68,7 @@ class FileSystem(OneByOne):
             return None
         found = os.stat(f"{self.root}/{path}")
         changed = max(found.st_mtime, found.st_ctime)
-        if changed > time.time() - GRAIN:
+        if found.st_dev != self._device or changed > time.time() - GRAIN:
             return None
         return found.st_ino, found.st_mtime_ns, found.st_ctime_ns
 
@@ -140,7 +141,9 @@ class FileSystem(OneByOne):
         for path in paths:
             try:
                 found = lstat(above + path)
-            except (FileNotFoundError, NotADirectoryError):
+            except OSError as error:
+                if not (isinstance(error, FileNotFoundError) or is_odd(error)):
+                    raise
                 yield None
             else:
                 yield _stat(found, settled)

@@ -42,6 +42,11 @@ class Links(Mapping[str, Link]):
             listed = self.listed
             yield from (key for key in self.held if key not in listed)
 
+    def aliases(self) -> list[Key]:
+        """The keys of other algorithms than sha256: their links say which sha256 they stand for."""
+        others = (unpack(packed, length) for length, packed in self.packed.items() if length != 32)
+        return [key for keys in others for key in keys]
+
     @property
     def listed(self) -> frozenset[Key]:
         """The keys of all folders."""

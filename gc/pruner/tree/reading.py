@@ -57,7 +57,7 @@ class Reader:
         """
         old = self.known.folders.get(path)
         try:
-            stamp = self._stamp(path)
+            stamp = self.stamp(path)
             if old is not None and stamp is not None and stamp == old[0]:
                 return old[1]
             new = self.view.folders(path)
@@ -76,7 +76,7 @@ class Reader:
         """The keys of folders named after digests, one after the other, and the other entries."""
         old = self.known.digests.get(path)
         try:
-            stamp = self._stamp(path)
+            stamp = self.stamp(path)
             if old is not None and stamp is not None and stamp == old[0]:
                 return old[1]
             names, others = self.view.folders(path)
@@ -96,7 +96,8 @@ class Reader:
             self.known.digests[path] = stamp, new
         return new
 
-    def _stamp(self, path: str) -> object | None:
+    def stamp(self, path: str) -> object | None:
+        """What tells whether the names in a folder changed; None when nothing does."""
         try:
             return self.view.stamp(path)
         except FileNotFoundError:

@@ -122,8 +122,8 @@ class _Tags:
 
     def _unchanged(self, names: list[str]) -> dict[str, tuple[int, Current]]:
         old = self.reader.known.tags.get(self.path)
-        if not old:
-            return {}
+        if not old or self.reader.stamp(self.path) is None:
+            return {}  # nor do the times of links tell where those of folders do not
         held = [name for name in names if name in old]
         paths = [f"{self.path}/{name}/current/link" for name in held]
         stats = zip(held, self.reader.view.stat_many(paths), strict=True)
