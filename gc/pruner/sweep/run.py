@@ -85,7 +85,8 @@ def run(place: Place) -> Outcome:
             look, done = _in_window(place, observer, lock, notes)
         else:
             done = execute(look, observer, RegistryCaches(place, is_restarted_later=False), lock)
-        library.save(place.storage, look.tree)
+        if unsaved := library.save(place.storage, look.tree):
+            notes.append(unsaved)
         done.phases = {"first look": round(looked, 3), **done.phases}
         if place.settings.trash and any(removal.kind == "blob" for removal in done.removed):
             notes.append(

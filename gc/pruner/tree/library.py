@@ -6,7 +6,6 @@ The manifests of images, of which a registry has by far the most, are kept as th
 from __future__ import annotations
 
 from collections.abc import Collection
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pruner.storage import Odd, Stat, Storage, View, read_errors
@@ -100,10 +99,11 @@ class Library:
                 self._seen[key] = stat
         return [key for key in keys if key not in self._known]
 
-    def save(self, storage: Storage, tree: Tree) -> None:
+    def save(self, storage: Storage, tree: Tree) -> str:
         """Write what the next run may know of the manifests in `tree`, when it is not known already.
 
-        A disk that has no room for it, or that cannot be written, is no reason to fail: it is a copy.
+        A disk that has no room for it, or that cannot be written, is not a reason to fail, since it is a
+        copy: then a sentence says so, else it is empty.
         """
         seen, known = self._seen, self._known
         keys = {
@@ -113,10 +113,16 @@ class Library:
             if key in seen
         }
         if self._index is not None and len(self._index) == len(keys) and not self.reads:
-            return
+            return ""
         index = Index.of((key, seen[key], known[key]) for key in sorted(keys))
-        with suppress(OSError):
+        try:
             storage.write(PATH, bytes(index))
+        except OSError as error:
+            return (
+                f"{storage.root}/{PATH} could not be written ({error.strerror or error}): the next run reads "
+                "every manifest again"
+            )
+        return ""
 
 
 def image(blobs: bytes) -> Manifest:
