@@ -25,6 +25,14 @@ _IMAGE = re.compile(
     r"(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?"
 )
 
+_UNITS = {"": 1} | {
+    f"{letter}{i}": (1024 if i else 1000) ** power
+    for power, letter in enumerate(("M", "G", "T", "P", "E"), start=2)
+    for i in ("", "i")
+}
+_SIZE = re.compile(rf"([1-9][0-9]*)({'|'.join(_UNITS)})")
+_ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany")
+
 # The range that an API server allots NodePorts from unless told otherwise.
 _NODE_PORTS = range(30000, 32768)
 
@@ -107,6 +115,29 @@ def claim(value: object) -> str:
     if isinstance(value, str) and re.fullmatch(r"c[0-9a-f]{7}", value):
         return value
     raise ValueError(f"adopt is {value!r}: give the claim that the pod's message names, such as c0123abc")
+
+
+def size(value: object) -> str:
+    """How much room a claim asks for: a whole quantity of Kubernetes, such as 50Gi."""
+    if isinstance(value, str) and (found := _SIZE.fullmatch(value)) and found[2]:
+        return value
+    raise ValueError(f"size is {value!r}: give a whole number above 0 and a unit, such as 500Gi or 2Ti")
+
+
+def size_in_bytes(quantity: str) -> int | None:
+    """What a whole quantity of Kubernetes comes to; None for one that is written in another way."""
+    found = _SIZE.fullmatch(quantity)
+    return int(found[1]) * _UNITS[found[2]] if found else None
+
+
+def access_modes(value: object) -> tuple[str, ...]:
+    """The access modes of a claim that can be written to."""
+    if not isinstance(value, list) or not value:
+        raise ValueError(f"accessModes is {value!r}: give a list of {', '.join(_ACCESS_MODES)}")
+    for mode in cast("list[object]", value):
+        if mode not in _ACCESS_MODES:
+            raise ValueError(f"accessModes has {mode!r}: give a list of {', '.join(_ACCESS_MODES)}")
+    return tuple(cast("list[str]", value))
 
 
 def hosts(value: object) -> tuple[str, ...]:

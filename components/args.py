@@ -20,16 +20,26 @@ _PRUNER = PrunerSettings()
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """Where the images are kept: a folder of a node."""
+    """Where the images are kept: a folder of a node, or a volume that the cluster provides."""
 
     kind: str | None = "hostPath"
-    """The kind of storage, hostPath"""
+    """The kind of storage, hostPath or persistentVolumeClaim"""
     path: pulumi.Input[str] | None = None
     """The absolute path of the folder, made if need be; if left out, one that is named after the namespace"""
     node: pulumi.Input[str] | None = None
     """The name of the node that holds it, needed where there are several"""
     adopt: str | None = None
     """The claim of the images to take over, as the registry's pod says when it does not start because of it"""
+    size: pulumi.Input[str] | None = None
+    """How much room a claim asks for, such as 50Gi; a larger size grows it"""
+    storage_class: pulumi.Input[str] | None = None
+    """The class of a claim, if left out the cluster's default"""
+    access_modes: list[str] | None = None
+    """The access modes of a claim, ReadWriteOnce if left out"""
+    existing_claim: pulumi.Input[str] | None = None
+    """The name of a claim that is there in the namespace, in place of one that is made"""
+    retain: bool | None = None
+    """Whether the claim, and its namespace, stay when the stack is destroyed; they do if left out"""
 
 
 @dataclass(frozen=True, kw_only=True)

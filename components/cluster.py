@@ -16,11 +16,13 @@ from typing import Any, cast
 import pulumi
 from urllib3.exceptions import HTTPError
 
-from . import addresses
+from . import addresses, volumes
 from .addresses import Node
 from .connection import CHOOSE, ClusterError, OutOfReachError, client, connect
 from .definition import GROUP, NAME, PLURAL, VERSION
-from .settings import Settings, known
+from .inputs import known
+from .keeping import HostPath, Kept
+from .settings import Settings
 
 SERVICE = "registry"
 
@@ -36,12 +38,15 @@ class Cluster:
     """What was found: the nodes by name, the Services, the definition of the address resource and our own.
 
     `definition` is None where there is none, `published` the hosts that our address resource names.
+    `classes` are the StorageClasses, `claim` the persistentVolumeClaim that is configured, None for none.
     """
 
     nodes: tuple[Node, ...]
     services: tuple[Mapping[str, Any], ...]
     definition: Mapping[str, Any] | None
     published: tuple[str, ...]
+    classes: tuple[Mapping[str, Any], ...]
+    claim: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ def survey(settings: Settings, *, of_another_provider: bool) -> Surveyed:
         pulumi.log.info(f"not checked, as the provider is the program's: {_CHECKS}")
         return Surveyed((), None)
     try:
-        cluster = read(known(settings.namespace))
+        cluster = read(known(settings.namespace), settings.storage)
     except OutOfReachError as error:
         if discover or not pulumi.runtime.is_dry_run():
             raise
@@ -84,7 +89,7 @@ def survey(settings: Settings, *, of_another_provider: bool) -> Surveyed:
     return Surveyed(hosts, cluster.definition)
 
 
-def read(namespace: str | None) -> Cluster:
+def read(namespace: str | None, storage: Kept) -> Cluster:
     """What the cluster has; `namespace` is the registry's, None while that is not known.
 
     Raises ClusterError.
@@ -102,6 +107,10 @@ def read(namespace: str | None) -> Cluster:
             )
         )
         published = _published(api, namespace) if definitions and namespace else ()
+        classes = _items(
+            client.StorageV1Api(api).list_storage_class(_request_timeout=_TIMEOUT, _preload_content=False)
+        )
+        claim = _claim(core, namespace, storage)
     except client.ApiException as error:
         raise OutOfReachError(
             f"the cluster refused to list what is on it ({error.status} {error.reason}): "
@@ -111,7 +120,7 @@ def read(namespace: str | None) -> Cluster:
         where = f"the cluster at {api.configuration.host}"
         raise OutOfReachError(f"{where} does not answer ({_root(error)}): start it, or {CHOOSE}") from None
     found = tuple(sorted(map(_node, nodes), key=lambda node: node.name))
-    return Cluster(found, tuple(services), next(iter(definitions), None), published)
+    return Cluster(found, tuple(services), next(iter(definitions), None), published, tuple(classes), claim)
 
 
 def check(settings: Settings, cluster: Cluster) -> None:
@@ -127,11 +136,21 @@ def check(settings: Settings, cluster: Cluster) -> None:
                 f"port {port} of the nodes is taken by the service {where}: choose another "
                 f"with `pulumi config set nodePort`{moving if metadata['name'] == SERVICE else ''}"
             )
-    names, wanted = [node.name for node in cluster.nodes], known(settings.storage.node)
-    if settings.storage.node is None and len(names) > 1:
+    if isinstance(settings.storage, HostPath):
+        _check_node(settings.storage, cluster)
+    else:
+        volumes.check(settings.storage, namespace, cluster.classes, cluster.claim)
+
+
+def _check_node(storage: HostPath, cluster: Cluster) -> None:
+    names, wanted = [node.name for node in cluster.nodes], known(storage.node)
+    if storage.node is None and len(names) > 1:
+        default = volumes.default_class(cluster.classes)
+        room = f"of the default class {default}" if default else "(the cluster has no default StorageClass)"
         raise ClusterError(
             f"the cluster has {len(names)} nodes and storage names none of them, so the pod could start on "
-            f"one that does not hold the images: set storage.node to one of {', '.join(names)}"
+            f"one that does not hold the images: set storage.node to one of {', '.join(names)}, or "
+            f"storage.kind to persistentVolumeClaim for a volume {room} that follows the pod"
         )
     if wanted is not None and wanted not in names:
         raise ClusterError(
@@ -165,6 +184,22 @@ def _published(api: Any, namespace: str) -> tuple[str, ...]:
         raise
     named = cast("dict[str, Any]", found.get("spec") or {}).get("addresses") or ()
     return tuple(_host(address) for address in named)
+
+
+def _claim(core: Any, namespace: str | None, storage: Kept) -> Mapping[str, Any] | None:
+    """The claim that the storage names; None where there is none, or where its name is not known yet."""
+    name = None if isinstance(storage, HostPath) else known(storage.claim)
+    if not name or not namespace:
+        return None
+    try:
+        found = core.read_namespaced_persistent_volume_claim(
+            name, namespace, _request_timeout=_TIMEOUT, _preload_content=False
+        )
+    except client.ApiException as error:
+        if error.status == _MISSING:
+            return None
+        raise
+    return json.loads(found.data)
 
 
 def _host(address: str) -> str:

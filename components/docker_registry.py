@@ -15,6 +15,7 @@ from .args import DockerRegistryArgs
 from .certificates import Certificates
 from .cluster import survey
 from .external_address import ExternalAddress
+from .keeping import HostPath
 from .labels import Labels
 from .monitoring.objects import Monitoring
 from .pod import PORT
@@ -119,5 +120,8 @@ def _plain(value: object) -> object:
 
 
 def _data(settings: Settings) -> pulumi.Output[str]:
-    node = "the node that runs the registry" if settings.storage.node is None else settings.storage.node
-    return pulumi.Output.concat(settings.storage.path, " on ", node)
+    storage = settings.storage
+    if not isinstance(storage, HostPath):
+        return pulumi.Output.concat("persistentVolumeClaim ", settings.namespace, "/", storage.claim)
+    node = "the node that runs the registry" if storage.node is None else storage.node
+    return pulumi.Output.concat(storage.path, " on ", node)

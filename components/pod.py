@@ -27,20 +27,6 @@ DEBUG_PORT = 5001
 """Of the registry, on loopback alone, for it serves profiles without a login; its metrics are passed on."""
 
 
-def pod_security() -> k8s.core.v1.PodSecurityContextArgs:
-    """One user for all containers, and no system call out of the ordinary.
-
-    The user is root because kubelet makes the folder of a hostPath root's and does not change its owner (an
-    `fsGroup` has no effect on a hostPath). It is the same for both containers because the pruner signals the
-    registry, which needs the same user once every capability is dropped.
-    """
-    return k8s.core.v1.PodSecurityContextArgs(
-        run_as_user=0,
-        run_as_group=0,
-        seccomp_profile=k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault"),
-    )
-
-
 def container_security() -> k8s.core.v1.SecurityContextArgs:
     """No capability, no way to gain one, and nothing to write to but the mounts."""
     return k8s.core.v1.SecurityContextArgs(

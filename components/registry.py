@@ -9,7 +9,7 @@ import pulumi_kubernetes as k8s
 import pulumi_tls as tls
 import yaml
 
-from . import pod, storage
+from . import namespace, pod, storage
 from .certificates import Certificates
 from .cluster import SERVICE
 from .labels import SELECTOR, Labels
@@ -48,16 +48,9 @@ class Registry(pulumi.ComponentResource):
         super().__init__("docker-registry:index:Registry", name, inputs, opts)
         child = pulumi.ResourceOptions(parent=self)
         marks = labels.of("registry")
-        namespace = k8s.core.v1.Namespace(
-            f"{name}-namespace",
-            metadata=k8s.meta.v1.ObjectMetaArgs(
-                name=settings.namespace,
-                # No stricter level admits a hostPath.
-                labels=marks | {"pod-security.kubernetes.io/enforce": "privileged"},
-            ),
-            opts=child,
-        )
-        metadata = k8s.meta.v1.ObjectMetaArgs(namespace=namespace.metadata.name, labels=marks)
+        home = namespace.declare(f"{name}-namespace", settings, marks, child)
+        storage.declare(f"{name}-data", settings.storage, home, marks, child)
+        metadata = k8s.meta.v1.ObjectMetaArgs(namespace=home, labels=marks)
         # These three are named by the provider: other content is another name, which rolls the pod.
         config = k8s.core.v1.ConfigMap(
             f"{name}-config",
@@ -89,11 +82,11 @@ class Registry(pulumi.ComponentResource):
             f"{name}-pruner",
             settings=settings,
             labels=labels,
-            namespace=namespace.metadata.name,
+            namespace=home,
             tls_secret=tls_secret.metadata.name,
             opts=child,
         )
-        named = k8s.meta.v1.ObjectMetaArgs(name=SERVICE, namespace=namespace.metadata.name, labels=marks)
+        named = k8s.meta.v1.ObjectMetaArgs(name=SERVICE, namespace=home, labels=marks)
         # Never two pods on one tree: neither in a rollout (Recreate) nor when the namespace changes.
         alone = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(delete_before_replace=True))
         k8s.apps.v1.Deployment(
@@ -130,7 +123,7 @@ class Registry(pulumi.ComponentResource):
             # The port is free for the new Service only once the old one is gone.
             opts=alone,
         )
-        self.namespace = namespace.metadata.name
+        self.namespace = home
         self.service = service.metadata.name
         self.register_outputs({"namespace": self.namespace, "service": self.service})
 
@@ -212,7 +205,7 @@ def _pod(
         # A Service named registry would set REGISTRY_PORT and more, which the registry takes for settings.
         enable_service_links=False,
         termination_grace_period_seconds=_TERMINATION,
-        security_context=pod.pod_security(),
+        security_context=storage.security(settings.storage),
         affinity=storage.affinity(settings.storage),
         init_containers=pruner.init_containers,
         containers=[_container(settings, http_secret), pruner.container],

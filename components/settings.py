@@ -7,7 +7,6 @@ told together, before any resource is declared. What another resource gives is c
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,11 +17,12 @@ import pulumi
 from pruner.settings.policies import parse_policies
 from pruner.settings.table import TABLE
 
-from . import accepted
-from .args import DockerRegistryArgs, RetentionPolicy, Storage
+from . import accepted, keeping
+from .args import DockerRegistryArgs, RetentionPolicy
+from .inputs import comes, later, made
+from .keeping import Kept
 
 T = TypeVar("T")
-A = TypeVar("A", DockerRegistryArgs, Storage, RetentionPolicy)
 
 KEYS = {accepted.camel_case(field.name): field.name for field in dataclasses.fields(DockerRegistryArgs)}
 """Key of the stack configuration -> field of DockerRegistryArgs."""
@@ -36,18 +36,6 @@ class SettingsError(pulumi.RunError):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
-
-
-@dataclass(frozen=True, slots=True)
-class HostPath:
-    """A folder of a node: its absolute `path`, and the `node` by name, or None for wherever the pod lands.
-
-    `adopt` is the claim that may be taken over, None for none.
-    """
-
-    path: pulumi.Input[str]
-    node: pulumi.Input[str] | None
-    adopt: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +74,7 @@ class Settings:
     namespace: pulumi.Input[str]
     registry_image: pulumi.Input[str]
     gc_image: pulumi.Input[str]
-    storage: HostPath
+    storage: Kept
     cache: Literal["none", "inmemory"]
     pruning: Pruning
     seen: Seen
@@ -100,7 +88,7 @@ def settle(
     Raises SettingsError with a sentence for every field that is unknown or wrong.
     """
     try:
-        args = _made(DockerRegistryArgs, given)
+        args = made(DockerRegistryArgs, given, str)
     except ValueError as error:
         raise SettingsError([f"args: {error}"]) from None
     reader = _Reader(args, call)
@@ -111,7 +99,7 @@ def settle(
         namespace=namespace,
         registry_image=reader.may_come("registry_image", accepted.image),
         gc_image=reader.may_come("gc_image", accepted.image),
-        storage=reader.read("storage", lambda value: _storage(value, namespace)),
+        storage=reader.read("storage", lambda value: keeping.read(value, namespace)),
         cache=reader.read("cache", lambda value: accepted.choice(value, "none", "inmemory")),
         pruning=Pruning(
             mode=reader.pruners("gc_mode"),
@@ -160,7 +148,7 @@ class _Reader:
 
     def may_come(self, field: str, parse: Callable[[Any], T]) -> pulumi.Input[T]:
         """The same for a value that another resource may give."""
-        return self.read(field, lambda value: _later(value, parse))
+        return self.read(field, lambda value: later(value, parse))
 
     def pruners(self, field: str) -> Any:
         """The value of a setting that the pruner itself knows how to read."""
@@ -171,40 +159,13 @@ class _Reader:
             raise SettingsError(self._problems)
 
 
-_PATH = "/var/lib/docker-registry"
 _DEFAULTS = dataclasses.asdict(DockerRegistryArgs())
-
-
-def known(value: pulumi.Input[T] | None) -> T | None:
-    """The value, or None if another resource gives it."""
-    return None if value is None or _comes(value) else cast(T, value)
-
-
-def _comes(value: object) -> bool:
-    return isinstance(value, pulumi.Output) or inspect.isawaitable(value)
-
-
-def _later(value: Any, parse: Callable[[Any], T]) -> pulumi.Input[T]:
-    """The parsed value, now if it is known, else once it is."""
-    return pulumi.Output.from_input(value).apply(parse) if _comes(value) else parse(value)
-
-
-def _made(kind: type[A], given: A | Mapping[str, Any]) -> A:
-    """The dataclass of which `given` has the fields; other languages, and configuration, give mappings."""
-    if isinstance(given, kind):
-        return given
-    names = [field.name for field in dataclasses.fields(kind)]
-    if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - JSON may be anything
-        raise ValueError(f"{given!r} is not an object: give one with some of {', '.join(names)}")
-    if strangers := sorted(set(given) - set(names)):
-        raise ValueError(f"{strangers[0]!r} is not a key here: the keys are {', '.join(names)}")
-    return kind(**given)
 
 
 def _hosts(value: object) -> tuple[str, ...] | pulumi.Output[tuple[str, ...]]:
     if value is None:
         return ()
-    if any(map(_comes, [value, *_entries(value)])):
+    if any(map(comes, [value, *_entries(value)])):
         return pulumi.Output.from_input(value).apply(_some_hosts)
     return accepted.hosts(value)
 
@@ -217,24 +178,6 @@ def _some_hosts(value: object) -> tuple[str, ...]:
     if found := accepted.hosts(value):
         return found
     raise ValueError("externalHosts came out empty: give a host, or leave it out")
-
-
-def default_path(namespace: str) -> str:
-    """Where the images of the registry in `namespace` are kept by default: no two of a node in one folder."""
-    return _PATH if namespace == _DEFAULTS["namespace"] else f"{_PATH}-{namespace}"
-
-
-def _storage(value: Any, namespace: pulumi.Input[str]) -> HostPath:
-    storage = _made(Storage, value)
-    default = Storage()
-    accepted.choice(default.kind if storage.kind is None else storage.kind, "hostPath")
-    path = _later(namespace, default_path) if storage.path is None else storage.path
-    node = storage.node
-    return HostPath(
-        path=_later(path, accepted.host_path),
-        node=None if node is None else _later(node, accepted.dns_name),
-        adopt=None if storage.adopt is None else accepted.claim(storage.adopt),
-    )
 
 
 def _retention(value: Any) -> str:

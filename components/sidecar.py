@@ -7,7 +7,7 @@ import base64
 import pulumi
 import pulumi_kubernetes as k8s
 
-from . import access, bundle, pod
+from . import access, bundle, pod, storage
 from .cluster import SERVICE
 from .labels import Labels
 from .settings import Pruning, Settings
@@ -210,21 +210,17 @@ def _claim(
     settings: Settings, namespace: pulumi.Input[str], record: pulumi.Input[str]
 ) -> k8s.core.v1.ContainerArgs:
     """What has to succeed before the registry starts: the tree is this registry's, and the one it had."""
-    storage = settings.storage
-    where = pulumi.Output.concat("hostPath ", storage.path)
-    if storage.node is not None:
-        where = pulumi.Output.concat(where, " on ", storage.node)
     # Who owns it is told by what lasts: no name of a stack, a project or an organization.
     command: list[pulumi.Input[str]] = [
         "prune",
         "claim",
         pulumi.Output.concat("--owner=", namespace, "/", SERVICE),
         pulumi.Output.concat("--record=", namespace, "/", record),
-        pulumi.Output.concat("--called=", where),
+        pulumi.Output.concat("--called=", storage.called(settings.storage)),
         "--message=/dev/termination-log",
     ]
-    if storage.adopt:
-        command.append(f"--adopt={storage.adopt}")
+    if settings.storage.adopt:
+        command.append(f"--adopt={settings.storage.adopt}")
     return _init_container(
         "claim",
         settings,

@@ -1,24 +1,105 @@
-"""Where the images are kept, as the pod sees it."""
+"""Where the images are kept, as the cluster and the pod see it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import pulumi
 import pulumi_kubernetes as k8s
 
 from . import pod
-from .settings import HostPath
+from .keeping import HostPath, Kept, NewClaim
+
+TAKE_UP = {"pulumi.com/patchForce": "true"}
+"""The annotations of what is applied to something that may be there, whoever set its fields."""
+
+# The user that other charts of the registry run it as, so that their volumes can be taken over as they are.
+_USER = 1000
 
 
-def volume(storage: HostPath) -> k8s.core.v1.VolumeArgs:
-    """The volume `pod.DATA`."""
-    return k8s.core.v1.VolumeArgs(
-        name=pod.DATA,
-        host_path=k8s.core.v1.HostPathVolumeSourceArgs(path=storage.path, type="DirectoryOrCreate"),
+def declare(
+    name: str,
+    storage: Kept,
+    namespace: pulumi.Input[str],
+    marks: Mapping[str, pulumi.Input[str]],
+    opts: pulumi.ResourceOptions,
+) -> None:
+    """Declares the claim if the stack is to make it. It is never deleted but with its namespace."""
+    if not isinstance(storage, NewClaim):
+        return
+    k8s.core.v1.PersistentVolumeClaimPatch(
+        name,
+        metadata=k8s.meta.v1.ObjectMetaPatchArgs(
+            name=storage.claim,
+            namespace=namespace,
+            labels=dict(marks),
+            # A class may bind its claims only when the pod is there, which waits for the claim.
+            annotations={**TAKE_UP, "pulumi.com/skipAwait": "true"},
+        ),
+        spec=k8s.core.v1.PersistentVolumeClaimSpecPatchArgs(
+            access_modes=list(storage.access_modes),
+            storage_class_name=storage.storage_class,
+            resources=k8s.core.v1.VolumeResourceRequirementsPatchArgs(requests={"storage": storage.size}),
+        ),
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(retain_on_delete=True)),
     )
 
 
-def affinity(storage: HostPath) -> k8s.core.v1.AffinityArgs | None:
+def stays(storage: Kept) -> bool:
+    """Whether the namespace holds images that are to outlive the stack."""
+    return not isinstance(storage, HostPath) and (not isinstance(storage, NewClaim) or storage.retain)
+
+
+def volume(storage: Kept) -> k8s.core.v1.VolumeArgs:
+    """The volume `pod.DATA`."""
+    if isinstance(storage, HostPath):
+        return k8s.core.v1.VolumeArgs(
+            name=pod.DATA,
+            host_path=k8s.core.v1.HostPathVolumeSourceArgs(path=storage.path, type="DirectoryOrCreate"),
+        )
+    return k8s.core.v1.VolumeArgs(
+        name=pod.DATA,
+        persistent_volume_claim=k8s.core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=storage.claim),
+    )
+
+
+def security(storage: Kept) -> k8s.core.v1.PodSecurityContextArgs:
+    """One user for all containers, and no system call out of the ordinary.
+
+    It is the same for both containers because the pruner signals the registry, which needs the same user once
+    every capability is dropped. On a hostPath it is root because kubelet makes the folder root's and does not
+    change its owner (an `fsGroup` has no effect there); a claim's volume is given to the group.
+    """
+    profile = k8s.core.v1.SeccompProfileArgs(type="RuntimeDefault")
+    if isinstance(storage, HostPath):
+        return k8s.core.v1.PodSecurityContextArgs(run_as_user=0, run_as_group=0, seccomp_profile=profile)
+    return k8s.core.v1.PodSecurityContextArgs(
+        run_as_user=_USER,
+        run_as_group=_USER,
+        run_as_non_root=True,
+        fs_group=_USER,
+        # A large tree is not walked through at every start.
+        fs_group_change_policy="OnRootMismatch",
+        seccomp_profile=profile,
+    )
+
+
+def security_level(storage: Kept) -> str:
+    """The strictest Pod Security level that admits the pod: none but the weakest admits a hostPath."""
+    return "privileged" if isinstance(storage, HostPath) else "restricted"
+
+
+def called(storage: Kept) -> pulumi.Output[str]:
+    """What people call it inside the namespace."""
+    if isinstance(storage, HostPath):
+        where = pulumi.Output.concat("hostPath ", storage.path)
+        return where if storage.node is None else pulumi.Output.concat(where, " on ", storage.node)
+    return pulumi.Output.concat("persistentVolumeClaim ", storage.claim)
+
+
+def affinity(storage: Kept) -> k8s.core.v1.AffinityArgs | None:
     """Where a pod has to be that uses it; None for anywhere."""
-    if storage.node is None:
+    if not isinstance(storage, HostPath) or storage.node is None:
         return None
     return k8s.core.v1.AffinityArgs(
         node_affinity=k8s.core.v1.NodeAffinityArgs(

@@ -20,12 +20,14 @@ TOKEN = "a-token"
 class FakeCluster:
     """What the API answers with; `refuse` is a path prefix that gets a 403.
 
-    `addresses` are those that the address resource of a namespace names.
+    `addresses` are those that the address resource of a namespace names, `claims` by NAMESPACE/NAME.
     """
 
     nodes: list[dict[str, Any]] = field(default_factory=lambda: [node("n1", InternalIP="10.0.0.1")])
     services: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     definitions: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    classes: list[dict[str, Any]] = field(default_factory=lambda: [storage_class("standard", default=True)])
+    claims: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     addresses: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     refuse: str = "/none"
     asked: list[str] = field(default_factory=list[str])
@@ -59,10 +61,19 @@ class FakeCluster:
             return self.nodes
         if path == "/api/v1/services":
             return self.services
+        if path == "/apis/storage.k8s.io/v1/storageclasses":
+            return self.classes
         if path == "/apis/apiextensions.k8s.io/v1/customresourcedefinitions":
             wanted = query["fieldSelector"][0].removeprefix("metadata.name=")
             return [item for item in self.definitions if item["metadata"]["name"] == wanted]
         return None
+
+    def one(self, path: str) -> dict[str, Any] | None:
+        """The object at `path`, None for what there is not."""
+        above, _, below = path.partition("/namespaces/")
+        if above == "/api/v1" and "/persistentvolumeclaims/" in below:
+            return self.claims.get(below.replace("/persistentvolumeclaims/", "/"))
+        return self.published(path)
 
     def published(self, path: str) -> dict[str, Any] | None:
         """The address resource at `path`, None for what there is not."""
@@ -95,6 +106,17 @@ def service(
     return {"metadata": {"namespace": namespace, "name": name}, "spec": spec}
 
 
+def storage_class(name: str, *, default: bool = False) -> dict[str, Any]:
+    """A StorageClass."""
+    marks = {"storageclass.kubernetes.io/is-default-class": "true"} if default else {}
+    return {"metadata": {"name": name, "annotations": marks}, "provisioner": "example.com/disks"}
+
+
+def claim(size: str, of_class: str = "standard") -> dict[str, Any]:
+    """A persistentVolumeClaim."""
+    return {"spec": {"storageClassName": of_class, "resources": {"requests": {"storage": size}}}}
+
+
 def definition(name: str, annotations: dict[str, str] | None = None) -> dict[str, Any]:
     """A CustomResourceDefinition, as much of it as the client's model insists on."""
     return {
@@ -118,13 +140,13 @@ def running() -> Generator[FakeCluster]:
             url = urlparse(self.path)
             cluster.asked.append(url.path)
             items = cluster.answer(url.path, parse_qs(url.query))
-            published = cluster.published(url.path)
+            one = cluster.one(url.path)
             if self.headers["Authorization"] != f"Bearer {TOKEN}":
                 self._send(401, {"kind": "Status"})
             elif url.path.startswith(cluster.refuse):
                 self._send(403, {"kind": "Status"})
-            elif published is not None:
-                self._send(200, published)
+            elif one is not None:
+                self._send(200, one)
             elif items is None:
                 self._send(404, {"kind": "Status"})
             else:

@@ -13,7 +13,9 @@ import yaml
 
 from docker_registry_stack.accepted import camel_case
 from docker_registry_stack.args import DockerRegistryArgs, RetentionPolicy, Storage
-from docker_registry_stack.settings import HostPath, SettingsError, known, settle
+from docker_registry_stack.inputs import known
+from docker_registry_stack.keeping import HostPath
+from docker_registry_stack.settings import SettingsError, settle
 from pruner.settings.policies import parse_policies
 from pruner.settings.table import Settings as PrunerSettings
 from tests.unit import program
@@ -114,6 +116,7 @@ def test_what_another_resource_gives_is_checked_when_it_is_known() -> None:
             )
         )
         assert known(settings.node_port) is None
+        assert isinstance(settings.storage, HostPath)
         return [settings.node_port, settings.external_hosts, settings.namespace, settings.storage.path]
 
     assert eventually(outputs) == [31000, ("2001:db8::1", "registry.example.com"), "images", "/srv"]
@@ -131,9 +134,9 @@ def test_an_unknown_arg_is_named() -> None:
     with pytest.raises(SettingsError, match="'gc_periode' is not a key here"):
         settle({"gc_periode": "7d"})
     with pytest.raises(
-        SettingsError, match="storage: 'size' is not a key here: the keys are kind, path, node"
+        SettingsError, match="storage: 'colour' is not a key here: the keys are kind, path, node"
     ):
-        settle({"storage": {"size": "1Gi"}})
+        settle({"storage": {"colour": "red"}})
 
 
 def test_a_policy_has_the_keys_that_the_pruner_knows_and_no_other() -> None:

@@ -8,11 +8,16 @@ import re
 import pytest
 
 from docker_registry_stack.config import read_args
-from docker_registry_stack.settings import HostPath, SettingsError
+from docker_registry_stack.keeping import HostPath
+from docker_registry_stack.settings import SettingsError
 from tests.unit import program
 from tests.unit.program import read
 
 PROJECT = program.PROJECT
+
+
+def _claim(**keys: object) -> str:
+    return json.dumps({"kind": "persistentVolumeClaim", **keys})
 
 
 @pytest.mark.parametrize(
@@ -115,7 +120,7 @@ def test_retention_becomes_json_that_does_not_depend_on_the_order_of_keys() -> N
         ("gcImage", "https://example.com/python", "one such as registry.example.com/team/name:tag"),
         ("gcImage", "python 3", "one such as registry.example.com/team/name:tag"),
         ("gcImage", "a//b", "one such as registry.example.com/team/name:tag"),
-        ("storage", '{"kind": "s3"}', "give hostPath"),
+        ("storage", '{"kind": "s3"}', "give hostPath or persistentVolumeClaim"),
         ("storage", '{"kind": "hostPath", "path": "/"}', "an absolute path other than /"),
         ("storage", '{"kind": "hostPath", "path": "//"}', "an absolute path other than /"),
         ("storage", '{"kind": "hostPath", "path": "srv"}', "an absolute path other than /"),
@@ -123,7 +128,26 @@ def test_retention_becomes_json_that_does_not_depend_on_the_order_of_keys() -> N
         ("storage", '{"kind": "hostPath", "path": "/srv/./a"}', "without . and .."),
         ("storage", '{"kind": "hostPath", "path": "/srv//a"}', "an absolute path other than /"),
         ("storage", '{"kind": "hostPath", "path": 7}', "an absolute path other than /"),
-        ("storage", '{"kind": "hostPath", "path": "/srv", "size": "1Gi"}', "the keys are kind, path, node"),
+        ("storage", '{"kind": "hostPath", "path": "/srv", "colour": 1}', "the keys are kind, path, node"),
+        (
+            "storage",
+            '{"kind": "hostPath", "size": "1Gi"}',
+            "size is of a persistentVolumeClaim: leave it out",
+        ),
+        ("storage", '{"existingClaim": "disk"}', "existingClaim is of a persistentVolumeClaim"),
+        ("storage", _claim(), "size is missing: give how much room"),
+        ("storage", _claim(size="50"), "size is '50': give a whole number above 0 and a unit"),
+        ("storage", _claim(size="0Gi"), "size is '0Gi'"),
+        ("storage", _claim(size="1.5Gi"), "size is '1.5Gi'"),
+        ("storage", _claim(size=50), "size is 50"),
+        ("storage", _claim(size="5Gi", path="/srv"), "path is of a hostPath: leave it out"),
+        ("storage", _claim(size="5Gi", node="n1"), "node is of a hostPath"),
+        ("storage", _claim(size="5Gi", storageClass="Fast"), "'Fast' is not a DNS name"),
+        ("storage", _claim(size="5Gi", accessModes=["ReadOnlyMany"]), "accessModes has 'ReadOnlyMany': give"),
+        ("storage", _claim(size="5Gi", accessModes="ReadWriteOnce"), "accessModes is 'ReadWriteOnce': give"),
+        ("storage", _claim(size="5Gi", retain="perhaps"), "'perhaps' is not known: give true or false"),
+        ("storage", _claim(size="5Gi", existingClaim="disk"), "size is of a claim that the stack makes"),
+        ("storage", _claim(existingClaim="Disk"), "'Disk' is not a DNS name"),
         ("storage", '{"kind": "hostPath", "path": "/srv", "node": "A b"}', "lower-case letters"),
         ("storage", '{"adopt": "yes"}', "adopt is 'yes': give the claim that the pod's message names"),
         ("storage", "/srv", "not JSON"),
@@ -178,10 +202,14 @@ def test_an_unknown_key_is_named_with_the_keys_there_are() -> None:
 
 
 def test_the_default_path_is_the_namespaces_own() -> None:
-    assert read(namespace="images").storage.path == "/var/lib/docker-registry-images"
-    assert read(namespace="docker-registry").storage.path == "/var/lib/docker-registry", "as it always was"
-    assert read(namespace="images", storage={"node": "n1"}).storage.path == "/var/lib/docker-registry-images"
-    assert read(namespace="images", storage={"path": "/srv"}).storage.path == "/srv"
+    assert read(namespace="images").storage == HostPath("/var/lib/docker-registry-images", None, None)
+    assert read(namespace="docker-registry").storage == HostPath("/var/lib/docker-registry", None, None), (
+        "as it always was"
+    )
+    assert read(namespace="images", storage={"node": "n1"}).storage == HostPath(
+        "/var/lib/docker-registry-images", "n1", None
+    )
+    assert read(namespace="images", storage={"path": "/srv"}).storage == HostPath("/srv", None, None)
 
 
 def test_a_claim_to_adopt_is_taken_as_it_is() -> None:

@@ -1,0 +1,162 @@
+"""Images on a persistentVolumeClaim: not root there, found again after a destroy, taken along from a folder.
+
+The sandbox's volumes are folders of the node, and kubelet gives no folder to the pod's group as it gives a
+disk, so these tests do that one step in its place. Such volumes do not grow either.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import textwrap
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sandbox.images import PYTHON_REFERENCE, REGISTRY_2_REFERENCE
+from sandbox.place import REGISTRY_STORAGE
+from tests.e2e.conftest import MakeStack
+from tests.e2e.stack import FAST, Stack, until
+from tests.gc.images import image, layer
+
+ON_CLAIM = {"kind": "persistentVolumeClaim", "size": "1Gi"}
+GROUP = 1000
+OLD = image([layer("from the folder", 1 << 16)], "from the folder")
+ROOT = Path(__file__).resolve().parent.parent.parent
+NEW = image([layer("to the volume", 1 << 16)], "to the volume")
+
+
+@contextmanager
+def volumes_for_the_group(folder: Path) -> Generator[None]:
+    """Gives every volume that comes to be to the pod's group, as kubelet does with a disk's."""
+    done = threading.Event()
+
+    def give() -> None:
+        while not done.wait(0.2):
+            for volume in folder.iterdir() if folder.exists() else ():
+                if volume.stat().st_gid != GROUP:
+                    os.chown(volume, -1, GROUP)
+                    volume.chmod(volume.stat().st_mode | stat.S_ISGID | stat.S_IRWXG)
+
+    thread = threading.Thread(target=give)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def keep_in(stack: Stack, **storage: Any) -> None:
+    stack.up(storage=json.dumps(storage))
+
+
+def uid(stack: Stack, kind: str, name: str) -> str:
+    return json.loads(stack.kubectl("get", kind, name, "--output=json"))["metadata"]["uid"]
+
+
+def on_disk(stack: Stack) -> Path:
+    """The folder of the claim's volume, as this machine sees it."""
+    claim = json.loads(stack.kubectl("get", "pvc", "registry-data", "--output=json"))
+    volume = json.loads(stack.kubectl("get", "pv", claim["spec"]["volumeName"], "--output=json"))
+    return stack.place.volumes / Path(volume["spec"]["hostPath"]["path"]).name
+
+
+def copying_pod(stack: Stack) -> Path:
+    """The pod of docs/storage.md that copies, with this stack's names."""
+    text = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "storage.md").read_text(), re.DOTALL)[0]
+    pod = yaml.safe_load(textwrap.dedent(text))
+    pod["metadata"]["namespace"] = stack.namespace
+    pod["spec"]["nodeName"] = stack.objects("nodes")[0]["metadata"]["name"]
+    pod["spec"]["volumes"][0]["hostPath"]["path"] = f"{REGISTRY_STORAGE}/{stack.engine.stack}"
+    pod["spec"]["containers"][0]["image"] = PYTHON_REFERENCE
+    path = stack.scratch / "copy.json"
+    path.write_text(json.dumps(pod))
+    return path
+
+
+@pytest.fixture(scope="module")
+def stack(make_stack: MakeStack) -> Generator[Stack]:
+    made = make_stack("volume", **{**FAST, "gcPeriod": "1h"})
+    with volumes_for_the_group(made.place.volumes):
+        yield made
+
+
+def test_a_move_from_a_folder_to_a_claim_keeps_namespace_address_and_images(stack: Stack) -> None:
+    stack.up()
+    stack.client().push("app", OLD, "v1")
+    kept = [("namespace", stack.namespace), ("service", "registry"), ("deployment", "registry")]
+    before = [uid(stack, *each) for each in kept], stack.address_resource()
+    keep_in(stack, **ON_CLAIM)
+    assert ([uid(stack, *each) for each in kept], stack.address_resource()) == before
+    # As docs/storage.md has it: no pod while the tree is copied.
+    stack.kubectl("scale", "deployment/registry", "--replicas=0")
+    until(lambda: not stack.objects("pods"), "the pod is gone")
+    level = ("label", "namespace", stack.namespace, "--overwrite")
+    stack.kubectl(*level, "pod-security.kubernetes.io/enforce=privileged")
+    stack.kubectl("create", f"--filename={copying_pod(stack)}")
+    stack.kubectl("wait", "pod/copy", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
+    stack.kubectl("delete", "pod", "copy")
+    stack.kubectl(*level, "pod-security.kubernetes.io/enforce=restricted")
+    stack.kubectl("scale", "deployment/registry", "--replicas=1")
+    client = stack.client()
+    client.check("app", "v1", OLD)
+    client.push("app", NEW, "v2")
+
+
+def test_nothing_of_it_runs_as_root_and_the_namespace_admits_nothing_less(stack: Stack) -> None:
+    for container in ("registry", "gc"):
+        shown = stack.kubectl("exec", "deployment/registry", f"--container={container}", "--", "id", "-u")
+        assert shown.strip() == str(GROUP), container
+    labels = json.loads(stack.kubectl("get", "namespace", stack.namespace, "--output=json"))["metadata"][
+        "labels"
+    ]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    owner = {path.stat().st_uid for path in (on_disk(stack) / "docker").rglob("*")}
+    assert owner == {GROUP}
+
+
+def test_the_pruner_works_there(stack: Stack) -> None:
+    report = json.loads(stack.prune("verify", "--output=json"))
+    assert report["problems"] == []
+
+
+def test_the_other_version_of_the_registry_serves_the_same_volume(stack: Stack) -> None:
+    was = stack.engine.settings()["docker-registry:registryImage"]
+    stack.up(registryImage=REGISTRY_2_REFERENCE)
+    stack.client().check("app", "v2", NEW)
+    stack.up(registryImage=was)
+
+
+def test_the_claim_outlives_the_stack_and_is_found_again(stack: Stack) -> None:
+    before = uid(stack, "pvc", "registry-data"), uid(stack, "namespace", stack.namespace)
+    stack.engine.destroy()
+    assert stack.objects("deployments") == []
+    stack.up()
+    assert (uid(stack, "pvc", "registry-data"), uid(stack, "namespace", stack.namespace)) == before
+    client = stack.client()
+    client.check("app", "v1", OLD)
+    client.check("app", "v2", NEW)
+
+
+def test_an_existing_claim_is_taken_as_it_is(stack: Stack) -> None:
+    keep_in(stack, kind="persistentVolumeClaim", existingClaim="registry-data")
+    stack.client().check("app", "v1", OLD)
+    keep_in(stack, **ON_CLAIM)
+    stack.client().check("app", "v1", OLD)
+
+
+def test_a_claim_that_is_not_to_be_kept_goes_with_its_namespace(stack: Stack) -> None:
+    before = uid(stack, "pvc", "registry-data"), uid(stack, "namespace", stack.namespace)
+    keep_in(stack, **ON_CLAIM, retain=False)
+    assert (uid(stack, "pvc", "registry-data"), uid(stack, "namespace", stack.namespace)) == before
+    stack.client().check("app", "v2", NEW)
+    stack.engine.destroy()
+    until(lambda: stack.namespace not in stack.kubectl("get", "namespaces"), "the namespace is gone")
