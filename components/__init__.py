@@ -6,7 +6,7 @@ registry = DockerRegistry("images", DockerRegistryArgs(node_port=32100, namespac
 pulumi.export("address", registry.address)
 """
 
-from .args import DockerRegistryArgs, RetentionPolicy, Storage
+from .args import DockerRegistryArgs, Exposure, RetentionPolicy, Storage
 from .connection import ClusterError
 from .docker_registry import DockerRegistry
 from .settings import SettingsError
@@ -15,6 +15,7 @@ __all__ = [
     "ClusterError",
     "DockerRegistry",
     "DockerRegistryArgs",
+    "Exposure",
     "RetentionPolicy",
     "SettingsError",
     "Storage",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Mapping, Sequence
 from typing import TypeVar, cast
 
 Choice = TypeVar("Choice", bound=str)
@@ -57,6 +58,23 @@ def node_port(value: object) -> int:
     raise ValueError(
         f"{value!r} is not a NodePort: give an integer from {_NODE_PORTS[0]} to {_NODE_PORTS[-1]}"
     )
+
+
+def port(value: object) -> int:
+    """A port that something can listen on."""
+    if re.fullmatch(r"[0-9]+", text(value)) and 1 <= int(text(value)) <= 65535:
+        return int(text(value))
+    raise ValueError(f"port is {value!r}: give an integer from 1 to 65535")
+
+
+def texts(value: object) -> dict[str, str]:
+    """An object whose values are all text, as labels and annotations are."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{value!r} is not an object: give one of names and texts")
+    for name, entry in cast("Mapping[object, object]", value).items():
+        if not isinstance(name, str) or not isinstance(entry, str):
+            raise ValueError(f"{name!r} is {entry!r}, which is not text: put it in quotes")
+    return dict(cast("Mapping[str, str]", value))
 
 
 def choice(value: object, *choices: Choice) -> Choice:
@@ -151,6 +169,13 @@ def hosts(value: object) -> tuple[str, ...]:
     if found and all(map(_is_loopback, found)):
         raise ValueError(f"{found[0]!r} answers its own machine only: add a name or address of the nodes")
     return tuple(found)
+
+
+def names_only(hosts: Sequence[str]) -> None:
+    """Raises ValueError for an address among the hosts of an Ingress, which tells clients apart by name."""
+    for host in hosts:
+        if ":" in host or host.rpartition(".")[2].isdigit():
+            raise ValueError(f"Ingress needs names in externalHosts, and {host} is an address: give a name")
 
 
 def _host(value: object) -> str:

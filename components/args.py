@@ -43,6 +43,20 @@ class Storage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Exposure:
+    """How clients outside the cluster reach the registry; all but NodePort need externalHosts."""
+
+    kind: str | None = "NodePort"
+    """NodePort, LoadBalancer, ClusterIP, or Ingress on a host name of its own with TLS passed through"""
+    port: pulumi.Input[int] | None = None
+    """The port that clients use: 443 of a LoadBalancer and an Ingress, 5000 of a ClusterIP if left out"""
+    annotations: dict[str, str] | None = None
+    """Annotations of the Ingress, or of the Service of a LoadBalancer"""
+    ingress_class: str | None = None
+    """The class of the Ingress, if left out the cluster's default"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RetentionPolicy:
     """Which tags of some repositories stay; of several policies the first that matches a tag decides."""
 
@@ -76,6 +90,8 @@ class DockerRegistryArgs:
     """The port of every node on which the registry answers, from 30000 to 32767"""
     external_hosts: pulumi.Input[list[pulumi.Input[str]]] | None = None
     """DNS names or IP addresses under which clients reach the nodes; if left out, the addresses of the nodes"""
+    exposure: Exposure | None = Exposure()
+    """How clients outside the cluster reach it; the nodes' port if left out"""
     namespace: pulumi.Input[str] | None = "docker-registry"
     """The namespace that is made and filled"""
     registry_image: pulumi.Input[str] | None = "docker.io/library/registry:3.1.2"

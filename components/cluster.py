@@ -80,7 +80,7 @@ def survey(settings: Settings, *, of_another_provider: bool) -> Surveyed:
         pulumi.log.warn(f"not checked: {_CHECKS}, since {error}")
         return Surveyed((), None)
     check(settings, cluster)
-    port = known(settings.node_port)
+    port = known(settings.exposure.node_port)
     hosts = (
         addresses.choose(cluster.nodes, cluster.published, _families(settings, cluster), port)
         if discover
@@ -125,7 +125,7 @@ def read(namespace: str | None, storage: Kept) -> Cluster:
 
 def check(settings: Settings, cluster: Cluster) -> None:
     """Raises ClusterError for what the cluster has no room for."""
-    port, namespace = known(settings.node_port), known(settings.namespace)
+    port, namespace = known(settings.exposure.node_port), known(settings.namespace)
     for service in cluster.services:
         spec, metadata = service["spec"], service["metadata"]
         where = f"{metadata['namespace']}/{metadata['name']}"

@@ -14,7 +14,7 @@ from .args import DockerRegistryArgs
 from .settings import KEYS, SettingsError, settle
 
 # The keys whose values are lists and objects.
-_JSON = ("externalHosts", "storage", "retention")
+_JSON = ("externalHosts", "exposure", "storage", "retention")
 
 
 def stack_args() -> DockerRegistryArgs:

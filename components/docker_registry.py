@@ -63,11 +63,13 @@ class DockerRegistry(pulumi.ComponentResource):
             ),
             opts=child,
         )
-        registry = Registry(name, settings=settings, labels=labels, certificates=certificates, opts=child)
+        registry = Registry(
+            name, settings=settings, hosts=hosts, labels=labels, certificates=certificates, opts=child
+        )
         published = ExternalAddress(
             f"{name}-address",
             hosts=hosts,
-            node_port=settings.node_port,
+            port=settings.exposure.port,
             labels_of=labels,
             namespace=registry.namespace,
             service=registry.service,

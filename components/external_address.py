@@ -27,7 +27,7 @@ class ExternalAddress(pulumi.ComponentResource):
         name: str,
         *,
         hosts: pulumi.Input[Sequence[str]],
-        node_port: pulumi.Input[int],
+        port: pulumi.Input[int],
         labels_of: Labels,
         namespace: pulumi.Input[str],
         service: pulumi.Input[str],
@@ -36,10 +36,8 @@ class ExternalAddress(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`defined` is the definition that the cluster has, None where there is none or it is not known."""
-        super().__init__(
-            "docker-registry:index:ExternalAddress", name, {"hosts": hosts, "nodePort": node_port}, opts
-        )
-        self.addresses = pulumi.Output.all(hosts, node_port).apply(
+        super().__init__("docker-registry:index:ExternalAddress", name, {"hosts": hosts, "port": port}, opts)
+        self.addresses = pulumi.Output.all(hosts, port).apply(
             lambda both: [_endpoint(host, both[1]) for host in both[0]]
         )
         self.address = self.addresses.apply(lambda addresses: addresses[0])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import pulumi
 import pulumi_kubernetes as k8s
 import pulumi_tls as tls
 import yaml
 
-from . import namespace, pod, storage
+from . import namespace, pod, service, storage
 from .certificates import Certificates
 from .cluster import SERVICE
 from .labels import SELECTOR, Labels
@@ -25,7 +26,7 @@ _TLS = "tls"
 
 
 class Registry(pulumi.ComponentResource):
-    """A namespace with the registry and its pruner in one pod, behind a NodePort."""
+    """A namespace with the registry and its pruner in one pod, behind a Service."""
 
     namespace: pulumi.Output[str]
     service: pulumi.Output[str]
@@ -35,14 +36,15 @@ class Registry(pulumi.ComponentResource):
         name: str,
         *,
         settings: Settings,
+        hosts: pulumi.Input[Sequence[str]],
         labels: Labels,
         certificates: Certificates,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declares all that lies in the namespace but the address."""
+        """Declares all that lies in the namespace but the address; `hosts` are the external ones."""
         inputs = {
             "namespace": settings.namespace,
-            "nodePort": settings.node_port,
+            "port": settings.exposure.port,
             "image": settings.registry_image,
         }
         super().__init__("docker-registry:index:Registry", name, inputs, opts)
@@ -104,27 +106,8 @@ class Registry(pulumi.ComponentResource):
             ),
             opts=alone,
         )
-        service = k8s.core.v1.Service(
-            f"{name}-service",
-            metadata=named,
-            spec=k8s.core.v1.ServiceSpecArgs(
-                type="NodePort",
-                selector=SELECTOR,
-                ip_family_policy="PreferDualStack",
-                # A pod is ready when both containers are: a pruner that cannot start must not cut off the
-                # registry beside it, which there is only one of.
-                publish_not_ready_addresses=True,
-                ports=[
-                    k8s.core.v1.ServicePortArgs(
-                        name="https", port=pod.PORT, target_port="https", node_port=settings.node_port
-                    )
-                ],
-            ),
-            # The port is free for the new Service only once the old one is gone.
-            opts=alone,
-        )
+        self.service = service.declare(name, settings.exposure, hosts, home, marks, child=child, alone=alone)
         self.namespace = home
-        self.service = service.metadata.name
         self.register_outputs({"namespace": self.namespace, "service": self.service})
 
 

@@ -17,8 +17,9 @@ import pulumi
 from pruner.settings.policies import parse_policies
 from pruner.settings.table import TABLE
 
-from . import accepted, keeping
+from . import accepted, exposure, keeping
 from .args import DockerRegistryArgs, RetentionPolicy
+from .exposure import Exposed
 from .inputs import comes, later, made
 from .keeping import Kept
 
@@ -69,7 +70,7 @@ class Seen:
 class Settings:
     """The whole configuration, checked. `external_hosts` is empty when they are to be discovered."""
 
-    node_port: pulumi.Input[int]
+    exposure: Exposed
     external_hosts: tuple[str, ...] | pulumi.Output[tuple[str, ...]]
     namespace: pulumi.Input[str]
     registry_image: pulumi.Input[str]
@@ -93,9 +94,11 @@ def settle(
         raise SettingsError([f"args: {error}"]) from None
     reader = _Reader(args, call)
     namespace = reader.may_come("namespace", accepted.namespace)
+    node_port = reader.may_come("node_port", accepted.node_port)
+    hosts = reader.read("external_hosts", _hosts)
     settings = Settings(
-        node_port=reader.may_come("node_port", accepted.node_port),
-        external_hosts=reader.read("external_hosts", _hosts),
+        exposure=reader.read("exposure", lambda value: exposure.read(value, node_port, hosts)),
+        external_hosts=hosts,
         namespace=namespace,
         registry_image=reader.may_come("registry_image", accepted.image),
         gc_image=reader.may_come("gc_image", accepted.image),

@@ -24,7 +24,7 @@ from tests.unit.program import read
 
 def test_the_defaults_are_accepted_and_the_pruners_are_its_own() -> None:
     settings = read()
-    assert settings.node_port == 32000
+    assert settings.exposure.node_port == 32000
     assert settings.external_hosts == ()
     assert settings.namespace == "docker-registry"
     assert settings.storage == HostPath("/var/lib/docker-registry", None, None)
@@ -115,9 +115,14 @@ def test_what_another_resource_gives_is_checked_when_it_is_known() -> None:
                 storage=Storage(path=pulumi.Output.from_input("/srv/")),
             )
         )
-        assert known(settings.node_port) is None
+        assert known(settings.exposure.node_port) is None
         assert isinstance(settings.storage, HostPath)
-        return [settings.node_port, settings.external_hosts, settings.namespace, settings.storage.path]
+        return [
+            settings.exposure.node_port,
+            settings.external_hosts,
+            settings.namespace,
+            settings.storage.path,
+        ]
 
     assert eventually(outputs) == [31000, ("2001:db8::1", "registry.example.com"), "images", "/srv"]
 

@@ -1,4 +1,4 @@
-"""A persistentVolumeClaim in the place of a folder: what is declared for it, and what is refused beforehand."""
+"""A persistentVolumeClaim in place of a folder: what is declared for it, and what is refused beforehand."""
 
 from __future__ import annotations
 
