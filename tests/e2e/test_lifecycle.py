@@ -166,7 +166,8 @@ def test_destroy_leaves_nothing_but_the_data_and_says_where(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs = stack.engine.outputs()
-    real.down(stack.engine, Target("e2e"), {}, Confirmation("make down", given=True), Steps())
+    target = Target(stack.place.context, kubeconfig=str(stack.place.kubeconfig))
+    real.down(stack.engine, target, {}, Confirmation("make down", given=True), Steps())
     assert f"the images stay: {outputs['data']}" in capsys.readouterr().out
     namespaces = stack.objects("namespaces")
     assert stack.namespace not in [found["metadata"]["name"] for found in namespaces]
