@@ -131,8 +131,12 @@ def look_last(work: Work, held: Holding, quarantined: tuple[Removal, ...]) -> tu
     """The third look, which puts back what was linked or uploaded around the quarantine."""
     with work.phase("third look"):
         held, third = _look(work, held)
-        wanted = third.marks.blobs | pushed_and_deleted(work.first, third, held.emptied)
-        _put_back_wanted(work, list(current.blobs_of(work.storage, current.CURRENT)), wanted)
+        blobs = list(current.blobs_of(work.storage, current.CURRENT))
+        pushed = pushed_and_deleted(work.first, third, held.emptied)
+        # Asked of each blob: a set of all that is marked would be made as text, digest by digest.
+        marked = third.marks.blobs
+        wanted = {blob.digest for blob in blobs if blob.digest in marked or blob.digest in pushed}
+        _put_back_wanted(work, blobs, wanted)
         # A push that died meanwhile may have left its entry in redis.
         work.caches.forget(held.removals, quarantined)
     return held, third
