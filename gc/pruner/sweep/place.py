@@ -80,6 +80,22 @@ class Place:
         """The time for a command that changes nothing: the storage's, as last measured from this machine."""
         return RunTime(self.clock, state.remembered_skew(self.storage))
 
+    @contextmanager
+    def changing_trash(self, consequence: str) -> Generator[RunTime]:
+        """What a command that changes the trash does under the lock, also while a run waits its grace.
+
+        Where no run is at work, what an interrupted one left is recovered first. `consequence` says in a
+        WriteError what became of the trash. Raises Busy and WriteError.
+        """
+        with (
+            state.locked_beside_a_run(self.storage, self.clock) as alone,
+            state.write_errors(self.storage, consequence),
+        ):
+            time = self.measured_time()
+            if alone:
+                self.recover(time)
+            yield time
+
     def measured_time(self) -> RunTime:
         """The time for a command that has just taken the lock."""
         return RunTime(self.clock, state.measure_skew(self.storage, self.clock))

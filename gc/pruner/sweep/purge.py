@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pruner.clock import RunTime
 from pruner.decide.taken import Trashed, is_due
-from pruner.sweep import current, state, trash
+from pruner.sweep import current, trash
 from pruner.sweep.place import Place
 
 
@@ -31,17 +31,10 @@ def expire(place: Place, *, dry_run: bool = False) -> Purged:
 
 
 def _purge(place: Place, keep: float, *, dry_run: bool) -> Purged:
-    storage = place.storage
     if dry_run:
         return _look_and_purge(place, place.time(), keep, dry_run=True)
     consequence = "what was destroyed is gone, and the rest of the trash is as it was"
-    with (
-        state.locked_beside_a_run(storage, place.clock) as alone,
-        state.write_errors(storage, consequence),
-    ):
-        time = place.measured_time()
-        if alone:
-            place.recover(time)
+    with place.changing_trash(consequence) as time:
         return _look_and_purge(place, time, keep, dry_run=False)
 
 

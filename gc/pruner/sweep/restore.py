@@ -44,13 +44,7 @@ def restore(place: Place, names: Sequence[str] | None) -> Restored:
     """
     storage = place.storage
     consequence = "what was put back so far stays, and the rest is still in the trash"
-    with (
-        state.locked_beside_a_run(storage, place.clock) as alone,
-        state.write_errors(storage, consequence),
-    ):
-        time = place.measured_time()
-        if alone:
-            place.recover(time)
+    with place.changing_trash(consequence) as time:
         contents = _contents(storage)
         blobs, links = _wanted(storage, contents, names)
         restored = tuple(blob for blob in blobs if current.put_back_blob(storage, blob))
