@@ -79,7 +79,9 @@ class Served:
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
-    yield Served(tmp_path)
+    served = Served(tmp_path)
+    yield served
+    served.watch.fails = False  # its thread lives on, and would say so until the tests end
 
 
 def test_a_request_never_asks_the_storage(served: Served) -> None:
