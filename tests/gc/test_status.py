@@ -152,6 +152,26 @@ def test_a_run_that_removed_something_is_an_event_of_the_deployment(api: FakeApi
     assert (api.single[EVENTS]["type"], api.single[EVENTS]["reason"]) == ("Warning", "PruningRefused")
 
 
+def test_short_runs_and_a_silent_cluster_cost_no_event(api: FakeApi, tmp_path: Path) -> None:
+    """Found on a slow machine: an idle run followed the one that removed something before it was told."""
+    record = a_record()
+    idle = Run(NOW - 5, 1, "done", 0, "nothing to remove in 3 repositories")
+    telling, clock = herald(api, tmp_path, record.runs[-2])
+    telling.tell(state(record.plus(idle)))
+    assert len(events(api)) == 1
+    assert api.single[EVENTS]["message"] == record.runs[-1].message
+
+    api.failures[EVENTS] = [(500, b"{}")]
+    later = record.plus(idle).plus(Run(NOW - 4, 1, "refused", 6, "a fuse")).plus(replace(idle, began=NOW - 3))
+    telling.tell(state(later))
+    clock.advance(STATUS_RETRY)
+    telling.tell(state(later))
+    assert api.single[EVENTS]["reason"] == "PruningRefused"
+    asked = len(events(api))
+    telling.tell(state(later))
+    assert len(events(api)) == asked
+
+
 def test_without_the_right_to_it_it_says_so_once_and_goes_on(
     api: FakeApi, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -59,7 +59,9 @@ class Service:
             "the page",
             own_machine_only=True,
         )
-        threading.Thread(target=self._look_around, name="watch", daemon=True).start()
+        # Made here: a run that ends before the thread runs is news.
+        tell = self._herald()
+        threading.Thread(target=self._look_around, args=(tell,), name="watch", daemon=True).start()
 
     # -- told by the loop
 
@@ -156,8 +158,7 @@ class Service:
 
     # -- the watch
 
-    def _look_around(self) -> None:
-        tell = self._herald()
+    def _look_around(self, tell: Callable[[], None]) -> None:
         while True:
             self._changed.wait(WATCH)
             self._changed.clear()

@@ -117,7 +117,7 @@ class Herald:
             if self._address:
                 self._write(status_of(state))
             if self._deployment:
-                self._event(state.record.last)
+                self._events(state.record.runs)
         except (ClusterError, Stopped) as error:
             self._after = self._clock.monotonic() + STATUS_RETRY
             if str(error) != self._complained:
@@ -142,19 +142,25 @@ class Herald:
         self._ask().patch(f"{path}/status", {"status": {**status, "conditions": conditions}})
         self._told = status
 
-    def _event(self, run: Run | None) -> None:
-        if run is None or run == self._last:
-            return
-        if run.ended in ("refused", "failed") or run.total.count:
-            namespace, name = self._deployment.split("/")
-            found = self._ask().get(f"apis/apps/v1/namespaces/{namespace}/deployments/{name}")
-            self._ask().post(f"api/v1/namespaces/{namespace}/events", _event(found, run, self._clock.now()))
-        self._last = run
+    def _events(self, runs: tuple[Run, ...]) -> None:
+        # Several runs may have ended since it was told last: the cluster did not answer, or they are short.
+        for run in _after(runs, self._last):
+            if run.ended in ("refused", "failed") or run.total.count:
+                namespace, name = self._deployment.split("/")
+                found = self._ask().get(f"apis/apps/v1/namespaces/{namespace}/deployments/{name}")
+                event = _event(found, run, self._clock.now())
+                self._ask().post(f"api/v1/namespaces/{namespace}/events", event)
+            self._last = run
 
     def _ask(self) -> KubernetesApi:
         if self._api is None:
             self._api = self._make_api()
         return self._api
+
+
+def _after(runs: tuple[Run, ...], last: Run | None) -> tuple[Run, ...]:
+    """The runs, oldest first, that came after `last`; all of them where it is none, or no longer kept."""
+    return runs[runs.index(last) + 1 :] if last in runs else runs
 
 
 def _transitions(resource: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
