@@ -26,6 +26,7 @@ CHOOSE = (
 # What else the provider can be told in the stack configuration, by kind of value.
 _TEXTS = ("clusterIdentifier", "renderYamlToDirectory")
 _FLAGS = (
+    "alwaysRender",
     "deleteUnreachable",
     "enableConfigMapMutable",
     "enablePatchForce",

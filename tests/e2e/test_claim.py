@@ -206,9 +206,29 @@ def test_a_preview_with_hosts_needs_no_cluster_and_an_up_refuses_before_any_reso
     assert [r["type"] for r in resources if not r["type"].startswith("pulumi:")] == []
 
 
+def two_live_stacks_on_one_folder(owner: Stack, other: Stack) -> None:
+    """The other's pod does not start, and nothing in the owner's tree changes."""
+    before = claim_on_disk(owner)
+    (deployment,) = other.objects("deployments")
+    volumes = deployment["spec"]["template"]["spec"]["volumes"]
+    (place,) = [
+        i
+        for i, each in enumerate(volumes)
+        if str(other.engine.stack) in each.get("hostPath", {}).get("path", "")
+    ]
+    path = f"/spec/template/spec/volumes/{place}/hostPath/path"
+    theirs = volumes[place]["hostPath"]["path"].replace(other.engine.stack, owner.engine.stack)
+    change = json.dumps([{"op": "replace", "path": path, "value": theirs}])
+    other.kubectl("patch", "deployment", "registry", "--type=json", f"--patch={change}")
+    assert f"belongs to the registry {owner.namespace}/registry of this cluster" in refusal(other)
+    assert claim_on_disk(owner) == before
+    served(owner)
+
+
 def test_no_destroy_takes_anothers_address_along(stack: Stack, make_stack: MakeStack) -> None:
     second = make_stack("second", **FAST)
     second.up()
+    two_live_stacks_on_one_folder(stack, second)
     stack.engine.destroy()
     assert second.address_resource()["address"].endswith(f":{second.node_port}")
     second.engine.destroy()

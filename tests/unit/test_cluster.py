@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
 import pulumi
+import pulumi_kubernetes as k8s
 import pytest
 
 from docker_registry_stack.connection import ClusterError, OutOfReachError
@@ -286,6 +288,17 @@ def test_one_provider_of_the_settings_that_the_check_used(cluster: FakeCluster) 
     for resource in graph.resources:
         if resource.type.startswith("kubernetes:"):
             assert resource.provider.startswith(made.urn), resource.name
+
+
+def test_all_that_the_provider_can_be_told_reaches_it(cluster: FakeCluster) -> None:
+    """Each but what is for charts, for what names no namespace, and what the check refuses."""
+    known = set(inspect.signature(k8s.ProviderArgs).parameters)
+    asked = known - {"helm_release_settings", "suppress_helm_hook_warnings", "namespace", "cluster"}
+    values = {"clusterIdentifier": "c", "renderYamlToDirectory": "made", "kubeClientSettings": '{"qps": 5}'}
+    own = {"kubeconfig": cluster.kubeconfig(), "context": "fake"}
+    camel = {name.split("_")[0] + "".join(each.title() for each in name.split("_")[1:]) for name in asked}
+    given = {name: {**values, **own}.get(name, "true") for name in camel}
+    assert set(run(given).one("pulumi:providers:kubernetes").inputs) == camel
 
 
 def test_nothing_of_this_machine_gets_into_the_provider(cluster: FakeCluster) -> None:
