@@ -8,11 +8,11 @@ from pathlib import Path
 
 from deploy.engine import Engine, environment_with
 from deploy.handover import Handover, words
-from deploy.tools import Tools, sandbox_tools
+from deploy.tools import Tools, sandbox_tools, to_build
 from deploy.workspace import sandbox_workspace
 from sandbox.cluster import bring_up, is_up
 from sandbox.errors import SandboxError
-from sandbox.golang import note_disk
+from sandbox.golang import CLUSTER, fetch_ahead, note_disk
 from sandbox.images import PYTHON_REFERENCE, REGISTRY_REFERENCE
 from sandbox.place import REGISTRY_STORAGE, Place
 from sandbox.steps import Steps
@@ -37,6 +37,7 @@ def up(place: Place, config: Mapping[str, str], steps: Steps) -> None:
     clear_interrupted(place, steps)
     existed = is_up(place)
     try:
+        fetch_ahead([*to_build(), *CLUSTER])
         tools = sandbox_tools(steps)
         bring_up(place, steps)
         engine = sandbox_engine(place, tools, STACK)

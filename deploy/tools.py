@@ -13,11 +13,8 @@ from sandbox import golang
 from sandbox.steps import Steps
 
 LANGUAGE_HOST = Path(__file__).resolve().parent.parent / "sandbox" / "language" / "bin"
-# Plugin -> the package whose version the program asks for, and where it is built from.
-PLUGINS = {
-    "kubernetes": ("pulumi-kubernetes", golang.PULUMI_KUBERNETES),
-    "tls": ("pulumi-tls", golang.PULUMI_TLS),
-}
+# Plugin -> where it is built from; the program asks for the version of the package pulumi-PLUGIN.
+PLUGINS = {"kubernetes": golang.PULUMI_KUBERNETES, "tls": golang.PULUMI_TLS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +29,8 @@ def sandbox_tools(steps: Steps, environment: Mapping[str, str] = os.environ) -> 
     """The engine, the plugins and the language host of a sandbox, built where they are not installed."""
     path = environment.get("PATH", os.defpath)
     folders = [
-        _installed(f"resource-{name}-v{importlib.metadata.version(package)}", environment)
-        or _on_path(f"pulumi-resource-{name}", path)
-        or golang.ensure(program, steps).parent
-        for name, (package, program) in PLUGINS.items()
+        _plugin(name, environment) or golang.ensure(program, steps).parent
+        for name, program in PLUGINS.items()
     ]
     installed = shutil.which("pulumi", path=path)
     engine = Path(installed) if installed else golang.ensure(golang.PULUMI, steps)
@@ -43,6 +38,20 @@ def sandbox_tools(steps: Steps, environment: Mapping[str, str] = os.environ) -> 
     beside = engine.resolve().parent / host
     folders.append(beside.parent if beside.exists() else _on_path(host, path) or LANGUAGE_HOST)
     return Tools(engine, tuple(folders))
+
+
+def to_build(environment: Mapping[str, str] = os.environ) -> list[golang.Program]:
+    """What `sandbox_tools` builds, in its order: all of it that is not installed."""
+    plugins = [program for name, program in PLUGINS.items() if not _plugin(name, environment)]
+    installed = shutil.which("pulumi", path=environment.get("PATH", os.defpath))
+    return [*plugins, *([] if installed else [golang.PULUMI])]
+
+
+def _plugin(name: str, environment: Mapping[str, str]) -> Path | None:
+    version = importlib.metadata.version(f"pulumi-{name}")
+    return _installed(f"resource-{name}-v{version}", environment) or _on_path(
+        f"pulumi-resource-{name}", environment.get("PATH", os.defpath)
+    )
 
 
 def _installed(plugin: str, environment: Mapping[str, str]) -> Path | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +96,21 @@ def ensure(program: Program, steps: Steps) -> Path:
         fetch(program)
     with steps.step(f"build {program.module} from source", program.usual):
         return build(program)
+
+
+def fetch_ahead(programs: Iterable[Program]) -> None:
+    """Fetch the modules of what is not built yet, in this order, while the caller goes on to build.
+
+    A failure is left to `ensure`, which meets it again and explains it.
+    """
+
+    def work() -> None:
+        with suppress(SandboxError):
+            for program in wanted:
+                fetch(program)
+
+    if wanted := [program for program in programs if not program.is_built]:
+        threading.Thread(target=work, name="fetch", daemon=True).start()
 
 
 def note_disk(steps: Steps) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,20 @@ def test_modules_are_fetched_in_a_step_of_their_own_and_only_those_that_are_buil
     assert asked.read_text().split() == ["list", "build"]
     golang.ensure(golang.PAUSE, steps)
     assert len(steps.taken) == 2
+
+
+def test_modules_are_fetched_ahead_and_a_failure_is_met_by_who_needs_them(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    script = f'#!/bin/sh\n[ "$1" = env ] && echo go1.26.0 && exit\necho ${{PWD##*/}} $1 >> {asked}\n'
+    (tmp_path / "go").write_text(f"{script}[ ${{PWD##*/}} != versitygw ]\n")
+    (tmp_path / "go").chmod(0o755)
+    golang.build(golang.PAUSE)
+    golang.fetch_ahead([golang.PAUSE, golang.REGISTRY, golang.VERSITYGW, golang.PULUMI])
+    (fetching,) = [thread for thread in threading.enumerate() if thread.name == "fetch"]
+    fetching.join(30)
+    assert asked.read_text().splitlines() == ["pause build", "registry list", "versitygw list"]
+    with pytest.raises(SandboxError, match="fetching the modules of versitygw"):
+        golang.ensure(golang.VERSITYGW, Steps(io.StringIO()))
 
 
 def test_a_program_is_another_when_a_file_of_its_module_changes(
