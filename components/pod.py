@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pulumi
 import pulumi_kubernetes as k8s
 
 # Volumes, by name.
@@ -40,6 +43,20 @@ def container_security() -> k8s.core.v1.SecurityContextArgs:
 def mount(volume: str, folder: str, *, read_only: bool) -> k8s.core.v1.VolumeMountArgs:
     """The volume at `folder`."""
     return k8s.core.v1.VolumeMountArgs(name=volume, mount_path=folder, read_only=read_only)
+
+
+def secret_volume(
+    volume: str, secret: pulumi.Input[str], mode: int, files: Sequence[str]
+) -> k8s.core.v1.VolumeArgs:
+    """The `files` of a Secret, with `mode`; the pod waits for a Secret or a file that is not there yet."""
+    return k8s.core.v1.VolumeArgs(
+        name=volume,
+        secret=k8s.core.v1.SecretVolumeSourceArgs(
+            secret_name=secret,
+            default_mode=mode,
+            items=[k8s.core.v1.KeyToPathArgs(key=file, path=file) for file in files],
+        ),
+    )
 
 
 def config_map_volume(volume: str, config_map: k8s.core.v1.ConfigMap, mode: int) -> k8s.core.v1.VolumeArgs:

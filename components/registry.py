@@ -54,10 +54,10 @@ class Registry(pulumi.ComponentResource):
         storage.declare(f"{name}-data", settings.storage, home, marks, child)
         metadata = k8s.meta.v1.ObjectMetaArgs(namespace=home, labels=marks)
         # These three are named by the provider: other content is another name, which rolls the pod.
-        config = k8s.core.v1.ConfigMap(
+        config = k8s.core.v1.Secret(
             f"{name}-config",
             metadata=metadata,
-            data={pod.CONFIG_FILE: registry_config(settings)},
+            string_data={pod.CONFIG_FILE: registry_config(settings)},
             immutable=True,
             opts=child,
         )
@@ -118,7 +118,7 @@ def names_inside(namespace: str) -> list[str]:
 
 
 def registry_config(settings: Settings) -> str:
-    """The registry's config.yml, read alike by 2.8 and 3.x; it holds no secret."""
+    """The registry's config.yml, read alike by 2.8 and 3.x."""
     cache = {} if settings.cache == "none" else {"cache": {"blobdescriptor": settings.cache}}
     return yaml.safe_dump(
         {
@@ -174,7 +174,7 @@ def _annotations(settings: Settings) -> dict[str, str] | None:
 
 def _pod(
     settings: Settings,
-    config: k8s.core.v1.ConfigMap,
+    config: k8s.core.v1.Secret,
     tls_secret: k8s.core.v1.Secret,
     http_secret: k8s.core.v1.Secret,
     pruner: Pruner,
@@ -195,25 +195,22 @@ def _pod(
         volumes=[
             storage.volume(settings.storage),
             *_config_volumes(settings, config),
-            k8s.core.v1.VolumeArgs(
-                name=_TLS,
-                secret=k8s.core.v1.SecretVolumeSourceArgs(
-                    secret_name=tls_secret.metadata.name,
-                    default_mode=0o400,
-                    items=[k8s.core.v1.KeyToPathArgs(key=file, path=file) for file in ("tls.crt", "tls.key")],
-                ),
-            ),
+            pod.secret_volume(_TLS, tls_secret.metadata.name, 0o400, ("tls.crt", "tls.key")),
             *pruner.volumes,
         ],
     )
 
 
-def _config_volumes(settings: Settings, config: k8s.core.v1.ConfigMap) -> list[k8s.core.v1.VolumeArgs]:
-    if settings.pruning.mode == "online":
-        return [pod.config_map_volume(pod.CONFIG, config, 0o444)]
+def _config_volumes(settings: Settings, config: k8s.core.v1.Secret) -> list[k8s.core.v1.VolumeArgs]:
+    online = settings.pruning.mode == "online"
+    given = pod.secret_volume(
+        pod.CONFIG if online else pod.PRISTINE_CONFIG, config.metadata.name, 0o400, (pod.CONFIG_FILE,)
+    )
+    if online:
+        return [given]
     # The pruner rewrites what the registry reads, so that lies where it can be written.
     return [
-        pod.config_map_volume(pod.PRISTINE_CONFIG, config, 0o444),
+        given,
         k8s.core.v1.VolumeArgs(
             name=pod.CONFIG, empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit="1Mi")
         ),
@@ -256,8 +253,9 @@ def _container(settings: Settings, http_secret: k8s.core.v1.Secret) -> k8s.core.
 
 
 def _probe(*, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
+    # The root is behind the registry's own health check, and neither behind its login nor in its log.
     return k8s.core.v1.ProbeArgs(
-        http_get=k8s.core.v1.HTTPGetActionArgs(path="/v2/", port="https", scheme="HTTPS"),
+        http_get=k8s.core.v1.HTTPGetActionArgs(path="/", port="https", scheme="HTTPS"),
         period_seconds=period,
         failure_threshold=failures,
         timeout_seconds=5,

@@ -77,7 +77,8 @@ class Pruner(pulumi.ComponentResource):
         ]
         self.volumes = [
             pod.config_map_volume(_BUNDLE, program, 0o555),
-            _ca_volume(tls_secret),
+            # The CA alone: the server's key is none of the pruner's business.
+            pod.secret_volume(_CA, tls_secret, 0o444, ("ca.crt",)),
             k8s.core.v1.VolumeArgs(
                 name=_SCRATCH, empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit="64Mi")
             ),
@@ -230,16 +231,4 @@ def _claim(
             pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=True),
             pod.mount(access.TOKEN, access.TOKEN_FOLDER, read_only=True),
         ],
-    )
-
-
-def _ca_volume(tls_secret: pulumi.Input[str]) -> k8s.core.v1.VolumeArgs:
-    # The CA alone: the server's key is none of the pruner's business.
-    return k8s.core.v1.VolumeArgs(
-        name=_CA,
-        secret=k8s.core.v1.SecretVolumeSourceArgs(
-            secret_name=tls_secret,
-            default_mode=0o444,
-            items=[k8s.core.v1.KeyToPathArgs(key="ca.crt", path="ca.crt")],
-        ),
     )

@@ -25,6 +25,8 @@ Cache = Literal["none", "inmemory", "redis"]
 VERSIONS: tuple[Version, ...] = ("2.8.2", "3.1.2")
 CACHES: tuple[Cache, ...] = ("none", "inmemory", "redis")
 START = 30.0  # seconds until a process must answer
+LOGIN = ("anna", "first")
+HTPASSWD = "anna:$2b$04$abcdefghijklmnopqrstuuvybHXQqehXl2NdtAhT6BAmwe6EZ8HOi\n"
 BACK_OFF = 0.2  # seconds before a supervised registry is started again
 
 
@@ -102,7 +104,8 @@ class RealRegistry:
 
     A supervised one is started again whenever it exits, as the kubelet does with the registry's container.
     `environment` is its own, `tree` another root directory than its folder's, `within` a command that begins
-    it, and `serves` the file that it is told to read, by variable if `by_variable`.
+    it, and `serves` the file that it is told to read, by variable if `by_variable`. With `login` it demands
+    the one of LOGIN, which its client has.
     """
 
     version: Version
@@ -117,6 +120,7 @@ class RealRegistry:
     by_variable: bool = False
     within: tuple[str, ...] = ()
     serves: Path | None = None
+    login: bool = False
     port: int = field(default_factory=free_port)
     starts: int = 0
     _process: subprocess.Popen[bytes] | None = None
@@ -141,12 +145,18 @@ class RealRegistry:
         return self.folder / "registry.log"
 
     @property
+    def logins(self) -> Path:
+        return self.folder / "htpasswd"
+
+    @property
     def pid(self) -> int:
         assert self._process, "the registry was not started"
         return self._process.pid
 
     def client(self) -> RegistryClient:
-        return RegistryClient(self.address)
+        client = RegistryClient(self.address)
+        client.session.auth = LOGIN if self.login else None
+        return client
 
     def __enter__(self) -> Self:
         self.start()
@@ -161,6 +171,8 @@ class RealRegistry:
         for folder in (self.folder, self.data):
             folder.mkdir(parents=True, exist_ok=True)
         self.config.write_text(yaml.safe_dump(self._settings(), sort_keys=False))
+        if self.login:
+            self.logins.write_text(HTPASSWD)
 
     def start(self) -> None:
         """Returns when /v2/ answers; the configuration is written only if there is none yet."""
@@ -257,6 +269,8 @@ class RealRegistry:
         if self.debug_port is not None:
             debug = {"addr": f"127.0.0.1:{self.debug_port}", "prometheus": {"enabled": True}}
             settings["http"]["debug"] = debug
+        if self.login:
+            settings["auth"] = {"htpasswd": {"realm": "registry", "path": str(self.logins)}}
         if self.cache == "redis":
             assert self.redis_port, "cache redis needs the port of a redis"
             where = f"127.0.0.1:{self.redis_port}"

@@ -28,7 +28,7 @@ def http(**given: object) -> HttpConfig:
 def test_200_and_401_are_answers(status: int) -> None:
     with Answering(status) as answering:
         assert Asker().trouble(http(addr=f":{answering.port}", prefix="/hub")) == ""
-        assert answering.requests == ["GET /hub/v2/"]
+        assert answering.requests == ["GET /"]
 
 
 def test_503_is_not_one() -> None:
@@ -48,7 +48,7 @@ def test_a_unix_socket_is_asked(tmp_path: Path) -> None:
     where = http(net="unix", addr=str(tmp_path / "s"))
     with Answering(200, path=tmp_path / "s") as answering:
         assert Asker().trouble(where) == ""
-        assert answering.requests == ["GET /v2/"]
+        assert answering.requests == ["GET /"]
     (tmp_path / "s").unlink()
     assert Asker().trouble(where).startswith(f"the socket {tmp_path}/s gives")
 

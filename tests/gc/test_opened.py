@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,24 @@ def test_a_file_changed_after_it_began_may_not_be_what_it_runs_with(proc: FakePr
     proc.add(7, "registry", "serve", "/etc/distribution/config.yml", started=1)
     opened = found(proc)
     assert opened and opened.stale and (opened.config.cache, opened.cache) == ("none", "inmemory")
+
+
+def test_what_it_runs_with_is_sure_while_nothing_took_the_place_of_its_file(proc: FakeProc) -> None:
+    """As at the end of a read-only window: what comes back is older than the process that reads another."""
+    proc.serve()
+    file = proc.root / "etc/distribution/config.yml"
+    os.utime(file, (1000, 1000))
+    os.link(file, file.with_name("saved"))
+    moment = time.clock_gettime(time.CLOCK_BOOTTIME)
+    began = int((moment + 0.1) * os.sysconf("SC_CLK_TCK"))
+    proc.add(7, "registry", "serve", "/etc/distribution/config.yml", started=began)
+    time.sleep(0.2)
+    opened = found(proc)
+    assert opened and opened.sure
+    os.link(file.with_name("saved"), file.with_name("new"))
+    os.replace(file.with_name("new"), file)
+    opened = found(proc)
+    assert opened and not opened.sure and not opened.stale
 
 
 def test_the_tree_is_the_same_when_only_the_folder_below_the_root_is(proc: FakeProc, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from pruner.registry.registries import Registries
 from tests.gc.conftest import StartRegistry
 from tests.gc.images import digest_of, image, layer
 from tests.gc.prunerprocess import AT_ONCE, PrunerProcess
-from tests.gc.realregistry import RealRegistry
+from tests.gc.realregistry import RealRegistry, Version
 from tests.gc.registryclient import RefusalError, UnansweredError
 from tests.gc.treebuilder import TreeBuilder
 from tests.gc.waiting import until
@@ -83,6 +83,30 @@ def test_a_read_only_registry_refuses_pushes_and_serves_pulls(start_registry: St
     leave(str(registry.config), {}, running)
     pushes(registry, "after")
     assert registry.config.read_bytes() == before
+
+
+def test_a_login_hides_nothing_of_the_window(version: Version, tmp_path: Path) -> None:
+    """Its answers are all 401, but its process began after the file was last changed, and reads it once."""
+    with RealRegistry(version, tmp_path / "registry", supervised=True, login=True) as registry:
+        running = Registries(SystemClock(), restart="allowed")
+        assert enter(str(registry.config), {}, running) is None
+        with registry.client() as client, pytest.raises(RefusalError) as refusal:
+            client.push_blob("a/b", layer("within"))
+        assert refusal.value.status == 405
+        leave(str(registry.config), {}, running)
+        assert registry.starts == 3
+        pushes(registry, "after")
+
+
+def test_a_window_that_a_dead_pruner_left_is_closed_behind_a_login(version: Version, tmp_path: Path) -> None:
+    """The original is older than the process, which yet reads the read-only one: it is restarted."""
+    with RealRegistry(version, tmp_path / "registry", supervised=True, login=True) as registry:
+        os.utime(registry.config, (1000, 1000))
+        running = Registries(SystemClock(), restart="allowed")
+        enter(str(registry.config), {}, running)
+        assert recover(str(registry.config), {}, running)
+        assert registry.starts == 3
+        pushes(registry, "after")
 
 
 def test_killed_at_any_moment_it_is_writable_after_the_next_start(start_registry: StartRegistry) -> None:

@@ -40,4 +40,4 @@ def variables(graph: Graph, container: str) -> dict[str, str]:
 
 
 def registry_config(graph: Graph) -> dict[str, Any]:
-    return yaml.safe_load(graph.one(CONFIG_MAP, "registry-config").inputs["data"]["config.yml"])
+    return yaml.safe_load(graph.one(SECRET, "registry-config").inputs["stringData"]["config.yml"])

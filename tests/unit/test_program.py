@@ -58,7 +58,7 @@ def test_the_namespace_admits_a_host_path(deploy: Deploy) -> None:
 def test_what_a_change_must_roll_the_pod_for_is_named_by_the_provider_and_immutable(deploy: Deploy) -> None:
     graph = deploy()
     for type_, name in [
-        (CONFIG_MAP, "registry-config"),
+        (SECRET, "registry-config"),
         (CONFIG_MAP, "registry-pruner-program"),
         (SECRET, "registry-tls"),
         (SECRET, "registry-http"),

@@ -52,7 +52,7 @@ def test_an_image_with_a_prune_of_its_own_wins_over_the_mounted_one(deploy: Depl
 def test_both_containers_read_the_same_configuration(deploy: Deploy) -> None:
     graph = deploy()
     assert mounts(graph, "gc")["/etc/distribution"] == mounts(graph, "registry")["/etc/distribution"]
-    assert volumes(graph)["config"]["configMap"]["name"] == "registry-config-0a1b2c3d"
+    assert volumes(graph)["config"]["secret"]["secretName"] == "registry-config-0a1b2c3d"
     assert variables(graph, "gc")["GC_CONFIG"] == "/etc/distribution/config.yml"
 
 
@@ -120,7 +120,7 @@ def test_in_readonly_mode_the_pruner_can_rewrite_the_configuration(deploy: Deplo
     assert mounts(graph, "gc")["/etc/distribution"] == ("config", False)
     assert mounts(graph, "registry")["/etc/distribution"] == ("config", True)
     assert volumes(graph)["config"] == {"name": "config", "emptyDir": {"sizeLimit": "1Mi"}}
-    assert volumes(graph)["pristine-config"]["configMap"]["name"] == "registry-config-0a1b2c3d"
+    assert volumes(graph)["pristine-config"]["secret"]["secretName"] == "registry-config-0a1b2c3d"
     assert variables(graph, "gc")["GC_MODE"] == "readonly"
 
 

@@ -99,7 +99,7 @@ def test_the_registry_container(deploy: Deploy) -> None:
 )
 def test_probes_go_over_https_and_bear_a_restart_in_place(deploy: Deploy, probe: str, seconds: int) -> None:
     found = deploy().container("registry")[probe]
-    assert found["httpGet"] == {"path": "/v2/", "port": "https", "scheme": "HTTPS"}
+    assert found["httpGet"] == {"path": "/", "port": "https", "scheme": "HTTPS"}
     assert found["periodSeconds"] * found["failureThreshold"] == seconds
 
 

@@ -7,6 +7,7 @@ from tests.unit.program import Graph, Resource
 
 OWN = "docker-registry:index"
 # What the engine held of a stack then, component by component.
+# But for what is another kind of object by now: the ConfigMap of config.yml, a Secret since.
 FORMER = {
     f"{OWN}:Certificates": {
         f"{OWN}:Certificates::certificates",
@@ -19,7 +20,6 @@ FORMER = {
     f"{OWN}:Registry": {
         f"{OWN}:Registry::registry",
         f"{OWN}:Registry$kubernetes:core/v1:Namespace::registry-namespace",
-        f"{OWN}:Registry$kubernetes:core/v1:ConfigMap::registry-config",
         f"{OWN}:Registry$kubernetes:core/v1:Secret::registry-tls",
         f"{OWN}:Registry$kubernetes:core/v1:Secret::registry-http",
         f"{OWN}:Registry$tls:index/privateKey:PrivateKey::registry-http-secret",

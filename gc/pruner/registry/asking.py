@@ -1,4 +1,7 @@
-"""The registry asked over HTTP, by whoever runs next to it."""
+"""The registry asked over HTTP, by whoever runs next to it.
+
+How it is, its root says, whatever its prefix: behind its health check, and neither behind a login nor in its log.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ class Asker:
         if http.net == "tcp" and not http.port:
             raise ConfigError("http.addr names no port, so the registry cannot be asked if it is back")
         try:
-            status = self._request(http, "GET", "v2/")
+            status = self._request(http, "GET", "/")
         except (OSError, HTTPException) as error:
             return f"{where(http)} gives {error or type(error).__name__}"
         return "" if status in (200, 401) else f"{where(http)} answers with status {status}"
@@ -53,7 +56,7 @@ class Asker:
         if http.net == "tcp" and not http.port:
             return False
         try:
-            self._request(http, "GET", "v2/")
+            self._request(http, "GET", "/")
         except (ConnectionRefusedError, FileNotFoundError):
             return False
         except (OSError, HTTPException):
@@ -67,7 +70,7 @@ class Asker:
         nothing is stored. Raises RegistryError for any other answer, or none.
         """
         try:
-            status = self._request(http, "PUT", "v2/pruner-probe/manifests/probe")
+            status = self._request(http, "PUT", f"{http.prefix}v2/pruner-probe/manifests/probe")
         except (OSError, HTTPException) as error:
             raise RegistryError(f"the registry does not answer at {where(http)}: {error}") from error
         if status in (400, 405):
@@ -86,7 +89,7 @@ class Asker:
             connection.sock = plain = self._connect(http, GLANCE_TIMEOUT, verified=False)
             certificate = plain.getpeercert(binary_form=True) if isinstance(plain, ssl.SSLSocket) else None
             try:
-                connection.request("GET", f"{http.prefix}v2/")
+                connection.request("GET", "/")
                 return Glance(connection.getresponse().status, certificate)
             except ssl.SSLError as error:
                 if http.client_certificates and "ALERT" in (error.reason or ""):
@@ -100,7 +103,7 @@ class Asker:
         try:
             connection.sock = self._connect(http)
             headers = {"Content-Type": "application/vnd.docker.distribution.manifest.v2+json"}
-            connection.request(method, http.prefix + path, headers=headers if method == "PUT" else {})
+            connection.request(method, path, headers=headers if method == "PUT" else {})
             return connection.getresponse().status
         except ssl.SSLError as error:
             # Asking for a certificate that we lack, or for a name that we cannot know, is an answer as well.
@@ -149,7 +152,7 @@ def where(http: HttpConfig) -> str:
     if http.net == "unix":
         return f"the socket {http.path}"
     host = "localhost" if http.host in _WILDCARDS else http.host
-    return f"{'https' if http.tls else 'http'}://{host}:{http.port}{http.prefix}v2/"
+    return f"{'https' if http.tls else 'http'}://{host}:{http.port}/"
 
 
 def _dial(http: HttpConfig, timeout: float) -> socket.socket:

@@ -37,7 +37,8 @@ class Opened:
 
     `config` is its own reading, with the paths of the process; `file` is the identity of the file it was read
     from. `folders` are its root directory and the tree below it, as far as they are there. `stale` is set
-    when the file was changed after the process began, so that it may run with something else.
+    when the file was changed after the process began, so that it may run with something else; `sure` when
+    the file is what it was before, under the same name, so that it runs with just this.
     """
 
     process: RegistryProcess
@@ -45,6 +46,7 @@ class Opened:
     file: Identity
     folders: frozenset[Folder]
     stale: bool
+    sure: bool
 
     @property
     def cache(self) -> Literal["none", "inmemory", "redis"]:
@@ -119,12 +121,15 @@ def _look_into(process: RegistryProcess, entry: str) -> Opened:
     variables = tuple(sorted(pair for pair in environ.items() if pair[0].startswith("REGISTRY_")))
     config = _parsed(registry_config.read(file_path), path, variables)
     config = replace(config, redis=_reached(config.redis, root), http=_socket(config, root))
+    began = _began(process)
     return Opened(
         process,
         config,
         (state.st_dev, state.st_ino),
         folders_of(inside(root, config.root)),
-        state.st_mtime > _began(process) + FILE_SETTLED,
+        state.st_mtime > began + FILE_SETTLED,
+        # A file that was put in the place of another may be old, but not its last change.
+        state.st_ctime < began,
     )
 
 

@@ -44,7 +44,7 @@ class Registry(Protocol):
 def enter(path: str, environ: Mapping[str, str], registry: Registry) -> str | None:
     """Make the registry with the configuration at `path` read-only.
 
-    Returns a sentence for the report when that could not be verified, as a registry with authorization does
+    Returns a sentence for the report when that could not be verified, as one with a login, out of sight, does
     not say. A registry that is read-only by its own configuration is left as it is. Raises ConfigError or
     WriteError when the configuration cannot be rewritten, RegistryError when the registry does not follow; it
     is writable again then.

@@ -166,8 +166,15 @@ class Registries:
         return bool(self.survey(config).ours) or self._asker.answers(config.http)
 
     def takes_writes(self, config: RegistryConfig) -> bool | None:
-        """As Asker says of the registry at `config`'s address."""
-        return self._asker.takes_writes(self._http(config))
+        """As Asker says of the registry at `config`'s address; of one with a login, what it runs with says it.
+
+        None where it is not sure what that is.
+        """
+        writes = self._asker.takes_writes(self._http(config))
+        ours = self.survey(config).ours if writes is None else ()
+        if not ours or not all(each.sure for each in ours):
+            return writes
+        return not all(each.config.readonly for each in ours)
 
     def glance(self, http: HttpConfig) -> Glance:
         """As Asker takes one."""
