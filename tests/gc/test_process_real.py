@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,7 @@ def test_a_registry_is_asked_however_it_listens(
         f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {tmp_path}/data}}}}\n{settings}\n"
     )
     environ = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+    time.sleep(0.05)  # when a process began is known to a hundredth of a second
     with open(tmp_path / "log", "wb") as log:
         process = subprocess.Popen(
             [binary(version), "serve", str(file)],
