@@ -1,6 +1,7 @@
 """The registry asked over HTTP, by whoever runs next to it.
 
-How it is, its root says, whatever its prefix: behind its health check, and neither behind a login nor in its log.
+Its root says how it is, whatever its prefix: behind its health check, and neither behind a login nor in its
+log.
 """
 
 from __future__ import annotations

@@ -166,9 +166,9 @@ class Registries:
         return bool(self.survey(config).ours) or self._asker.answers(config.http)
 
     def takes_writes(self, config: RegistryConfig) -> bool | None:
-        """As Asker says of the registry at `config`'s address; of one with a login, what it runs with says it.
+        """As Asker says of the registry at `config`'s address, or, where a login is demanded, its process.
 
-        None where it is not sure what that is.
+        None where it is not sure what that runs with.
         """
         writes = self._asker.takes_writes(self._http(config))
         ours = self.survey(config).ours if writes is None else ()
