@@ -118,6 +118,8 @@ class DockerRegistryArgs:
     """How long a removed blob can still be restored"""
     gc_max_fraction: float | None = _PRUNER.max_fraction
     """A run that would remove more than this fraction of the blobs is refused, above 0 and at most 1"""
+    gc_ops_per_second: int | None = _PRUNER.ops_per_second
+    """How many things a second the pruner lists, reads or removes at most, 0 for no limit; for a disk that is slow"""
     gc_protect_running: bool | None = True
     """Keep every image that a workload of the cluster runs or names; gives the pruner read access to workloads"""
     gc_dangling_tags: str | None = _PRUNER.dangling_tags

@@ -51,6 +51,7 @@ class Pruning:
     uploads_after: float
     trash: float
     max_fraction: float
+    ops_per_second: int
     protect_running: bool
     dangling_tags: Literal["keep", "remove"]
     retention: str
@@ -113,6 +114,7 @@ def settle(
             uploads_after=reader.pruners("gc_uploads_after"),
             trash=reader.pruners("gc_trash"),
             max_fraction=reader.pruners("gc_max_fraction"),
+            ops_per_second=reader.pruners("gc_ops_per_second"),
             protect_running=reader.pruners("gc_protect_running"),
             dangling_tags=reader.pruners("gc_dangling_tags"),
             retention=reader.read("retention", _retention),

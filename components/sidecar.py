@@ -99,6 +99,7 @@ def environment(pruning: Pruning) -> dict[str, str]:
         "GC_UPLOADS_AFTER": _number(pruning.uploads_after),
         "GC_TRASH": _number(pruning.trash),
         "GC_MAX_FRACTION": _number(pruning.max_fraction),
+        "GC_OPS_PER_SECOND": str(pruning.ops_per_second),
         "GC_PROTECT_RUNNING": "true" if pruning.protect_running else "false",
         "GC_DANGLING_TAGS": pruning.dangling_tags,
         "GC_RETENTION": pruning.retention,

@@ -41,7 +41,8 @@ def test_the_defaults_are_accepted_and_the_pruners_are_its_own() -> None:
         pruner.uploads_after,
         pruner.trash,
     )
-    assert (pruning.max_fraction, pruning.retention) == (pruner.max_fraction, "[]")
+    assert (pruning.max_fraction, pruning.ops_per_second) == (pruner.max_fraction, pruner.ops_per_second)
+    assert pruning.retention == "[]"
     assert pruning.protect_running is True, "in a cluster there is something to protect"
 
 

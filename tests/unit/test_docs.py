@@ -42,6 +42,7 @@ def test_each_default_differs_from_what_the_table_might_say_instead() -> None:
         "cache": "inmemory",
         "gcMode": "readonly",
         "gcMaxFraction": "1",
+        "gcOpsPerSecond": "2000",
         "gcProtectRunning": "false",
         "gcDanglingTags": "remove",
         "retention": '[{"keepLast": 1}]',

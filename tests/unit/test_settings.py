@@ -112,6 +112,8 @@ def test_retention_becomes_json_that_does_not_depend_on_the_order_of_keys() -> N
         ("gcMaxFraction", "1.01", "above 0 and up to 1"),
         ("gcMaxFraction", "nan", "above 0 and up to 1"),
         ("gcMaxFraction", "half", "above 0 and up to 1"),
+        ("gcOpsPerSecond", "-1", "0 for no limit"),
+        ("gcOpsPerSecond", "2.5", "0 for no limit"),
         ("gcMode", "offline", "online or readonly"),
         ("gcDanglingTags", "delete", "keep or remove"),
         ("gcProtectRunning", "yes", "neither true nor false"),

@@ -21,6 +21,7 @@ from pruner.registry.asking import ca_file
 from pruner.registry.registries import Registries
 from pruner.settings.table import TABLE, read_settings
 from pruner.storage.filesystem import FileSystem
+from pruner.storage.paced import at_pace
 from pruner.sweep.place import Place, Window
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Call:
         # Closing a window must not be cut short by the SIGTERM that ends the run: a clock that nobody stops.
         window = Window(config.path, environ, registries(SystemClock()))
         return Place(
-            FileSystem(config.root),
+            at_pace(FileSystem(config.root), settings.ops_per_second, clock),
             config.root,
             config,
             settings,

@@ -19,7 +19,8 @@ FUSES = ("fraction", "no-tags", "not-a-registry", "pull-through-cache", "gitlab-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run does; times are seconds, `max_fraction` is of the number of blobs (0 to 1)."""
+    """What a run does; times are seconds, `max_fraction` is of the number of blobs (0 to 1), and 0
+    `ops_per_second` are no limit."""
 
     period: float = 7 * 86400
     initial_delay: float = 120
@@ -29,6 +30,7 @@ class Settings:
     trash: float = 86400
     mode: Literal["online", "readonly"] = "online"
     max_fraction: float = 0.5
+    ops_per_second: int = 0
     retention: tuple[Policy, ...] = ()
     protect_running: bool = False
     dangling_tags: Literal["keep", "remove"] = "keep"
@@ -82,6 +84,12 @@ def _fraction(text: str) -> float:
     if not 0 < value <= 1:
         raise ValueError(f"{text!r} is not a fraction: give a number above 0 and up to 1, such as 0.5")
     return value
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise ValueError(f"{text!r} is not a number of operations: give 1 or more, or 0 for no limit")
+    return int(text)
 
 
 def _port(text: str) -> int:
@@ -166,6 +174,14 @@ TABLE = (
         _fraction,
         "FRACTION",
         "refuse to remove more than this part of the blobs of a tree of 50 or more (default 0.5)",
+    ),
+    Setting(
+        "ops_per_second",
+        _count,
+        "NUMBER",
+        "list, read, rename or remove at most so many things a second, so that a busy disk has time for the "
+        "registry (default 0: no limit)",
+        "storage",
     ),
     Setting("retention", parse_policies, "JSON", "retention policies, as in the stack key retention", "look"),
     Setting(
