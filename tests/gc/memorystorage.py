@@ -217,10 +217,11 @@ class MemoryStorage(OneByOne):
 
     def make_folder(self, path: str) -> None:
         node = self.top
-        for name in path.split("/"):
+        names = path.split("/")
+        for number, name in enumerate(names, 1):
             below = node.entries.get(name)
             if isinstance(below, File):
-                raise _error(errno.EEXIST, path)
+                raise _error(errno.EEXIST if number == len(names) else errno.ENOTDIR, path)
             if below is None:
                 below = Folder(self.clock.now())
                 node.entries[name] = below
@@ -232,6 +233,8 @@ class MemoryStorage(OneByOne):
         above, name = self._above(source)
         into, new_name = self._above(target)
         old = into.entries.get(new_name)
+        if isinstance(old, Folder) and isinstance(node, File):
+            raise _error(errno.EISDIR, target)
         if isinstance(old, Folder) and old.entries:
             raise _error(errno.ENOTEMPTY, target)
         if old is node:
