@@ -67,6 +67,27 @@ def port(value: object) -> int:
     raise ValueError(f"port is {value!r}: give an integer from 1 to 65535")
 
 
+def replicas(value: object) -> int:
+    """How many pods serve one registry."""
+    if re.fullmatch(r"[0-9]+", text(value)) and 1 <= int(text(value)) <= 100:
+        return int(text(value))
+    raise ValueError(f"{value!r} is not a number of pods: give an integer from 1 to 100")
+
+
+def secret(value: object, key: str) -> str:
+    """Text that is not quoted in any sentence, on one line."""
+    if isinstance(value, str) and value and value.isprintable():
+        return value
+    raise ValueError(f"{key} is not text of one line: put it in quotes")
+
+
+def certificate(value: object) -> str:
+    """A certificate or more, PEM."""
+    if isinstance(value, str) and "-----BEGIN CERTIFICATE-----" in value:
+        return value
+    raise ValueError("caCertificate is not a certificate: give it as PEM, -----BEGIN CERTIFICATE----- and on")
+
+
 def texts(value: object) -> dict[str, str]:
     """An object whose values are all text, as labels and annotations are."""
     if not isinstance(value, Mapping):

@@ -35,12 +35,13 @@ def account(
     *,
     namespace: pulumi.Input[str],
     record: pulumi.Input[str],
+    deployment: str,
     protect_running: bool,
     marks: Marks,
     child: pulumi.ResourceOptions,
 ) -> pulumi.Output[str]:
     """A service account that may read and patch the ConfigMap `record`, write the status of its own address
-    and Events, tell the cluster, and little else.
+    and Events of its `deployment`, tell the cluster, and little else.
 
     To protect what runs it may also list what names an image, in every namespace.
     """
@@ -82,7 +83,7 @@ def account(
             ),
             _rule(definition.GROUP, definition.PLURAL, "get", SERVICE),
             _rule(definition.GROUP, f"{definition.PLURAL}/status", "patch", SERVICE),
-            _rule("apps", "deployments", "get", SERVICE),
+            _rule("apps", "deployments", "get", deployment),
             # What is created has no name yet that a rule could be about.
             _rule("", "events", "create"),
         ],

@@ -17,6 +17,9 @@ from pruner.settings.table import Settings as PrunerSettings
 
 _PRUNER = PrunerSettings()
 
+SECRETS = frozenset({"password", "sentinel_password"})
+"""The fields, of whichever object, that nothing shows in plain text."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
@@ -40,6 +43,30 @@ class Storage:
     """The name of a claim that is there in the namespace, in place of one that is made"""
     retain: bool | None = None
     """Whether the claim, and its namespace, stay when the stack is destroyed; they do if left out"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redis:
+    """Where cache redis is: a server of one's own, or, without addresses, a small one that the stack runs."""
+
+    addresses: pulumi.Input[list[pulumi.Input[str]]] | None = None
+    """host:port of the server; several are a cluster, or with sentinelMaster its sentinels"""
+    database: pulumi.Input[int] | None = None
+    """The number of the database, 0 if left out"""
+    username: pulumi.Input[str] | None = None
+    """The user to log in as, if not the default one"""
+    password: pulumi.Input[str] | None = None
+    """Its password"""
+    sentinel_master: pulumi.Input[str] | None = None
+    """The name under which the sentinels know the master"""
+    sentinel_username: pulumi.Input[str] | None = None
+    """The user to log in to the sentinels as"""
+    sentinel_password: pulumi.Input[str] | None = None
+    """Its password"""
+    ca_certificate: pulumi.Input[str] | None = None
+    """The authority that signed the server's certificate, PEM; with it TLS is spoken"""
+    image: pulumi.Input[str] | None = None
+    """The image of the server that the stack runs, of Redis or Valkey"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,8 +127,12 @@ class DockerRegistryArgs:
     """The image the pruner runs on, any with Python 3.11 or later; one built from gc/Dockerfile brings the pruner along"""
     storage: Storage | None = Storage()
     """Where the images are kept"""
+    replicas: int | None = 1
+    """How many pods serve it; above one needs storage that several can write to, and the cache none or redis"""
     cache: str | None = "none"
-    """The registry's cache of blob descriptors, none or inmemory; inmemory makes the pruner restart the registry in place"""
+    """The registry's cache of blob descriptors, none, inmemory or redis; inmemory makes the pruner restart the registry in place"""
+    redis: Redis | None = Redis()
+    """Where cache redis is; if left out, in a small server that the stack runs"""
     gc_mode: str | None = _PRUNER.mode
     """online prunes while the registry takes pushes; readonly makes it read-only for the length of a run"""
     gc_period: str | None = format_duration(_PRUNER.period)

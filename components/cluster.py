@@ -139,7 +139,7 @@ def check(settings: Settings, cluster: Cluster) -> None:
     if isinstance(settings.storage, HostPath):
         _check_node(settings.storage, cluster)
     else:
-        volumes.check(settings.storage, namespace, cluster.classes, cluster.claim)
+        volumes.check(settings.storage, namespace, cluster.classes, cluster.claim, settings.replicas)
 
 
 def _check_node(storage: HostPath, cluster: Cluster) -> None:

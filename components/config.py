@@ -14,7 +14,9 @@ from .args import DockerRegistryArgs
 from .settings import KEYS, SettingsError, settle
 
 # The keys whose values are lists and objects.
-_JSON = ("externalHosts", "exposure", "storage", "retention")
+_JSON = ("externalHosts", "exposure", "storage", "redis", "retention")
+# Those of them that may hold a secret, which no sentence quotes.
+_SECRET = ("redis",)
 
 
 def stack_args() -> DockerRegistryArgs:
@@ -38,8 +40,9 @@ def read_args(project: str, texts: Mapping[str, str]) -> DockerRegistryArgs:
         if key not in KEYS:
             problems.append(f"{project}:{key} is not a key of this project: the keys are {', '.join(KEYS)}")
             continue
+        called = "what it is set to" if key in _SECRET else repr(text)
         try:
-            values[KEYS[key]] = parse_json(text, repr(text)) if key in _JSON else text
+            values[KEYS[key]] = parse_json(text, called) if key in _JSON else text
         except ValueError as error:
             problems.append(f"{project}:{key}: {error}")
     keys = {field: key for key, field in KEYS.items()}

@@ -11,12 +11,12 @@ import pulumi
 
 from . import connection
 from .accepted import camel_case
-from .args import DockerRegistryArgs
+from .args import SECRETS, DockerRegistryArgs
 from .certificates import Certificates
 from .cluster import survey
 from .external_address import ExternalAddress
 from .keeping import HostPath
-from .labels import Labels
+from .labels import Labels, selector
 from .monitoring.objects import Monitoring
 from .pod import PORT
 from .registry import Registry, names_inside
@@ -80,6 +80,7 @@ class DockerRegistry(pulumi.ComponentResource):
         Monitoring(
             f"{name}-monitoring",
             seen=settings.seen,
+            found_by=selector("registry" if settings.replicas == 1 else "pruner"),
             labels=labels,
             namespace=registry.namespace,
             opts=child,
@@ -110,7 +111,11 @@ def _recorded(given: object) -> dict[str, Any]:
     """The args, or an object in them, as the state holds it."""
     # Not `asdict`, which copies what it finds: an Output is not a value to copy.
     fields = cast("Mapping[str, object]", given if isinstance(given, Mapping) else vars(given))
-    return {camel_case(name): _plain(value) for name, value in fields.items() if value is not None}
+    return {
+        camel_case(name): pulumi.Output.secret(value) if name in SECRETS else _plain(value)
+        for name, value in fields.items()
+        if value is not None
+    }
 
 
 def _plain(value: object) -> object:

@@ -13,6 +13,7 @@ import pulumi_kubernetes as k8s
 
 from . import definition, pod
 from .cluster import SERVICE
+from .inputs import endpoint
 from .labels import Labels
 
 
@@ -38,7 +39,7 @@ class ExternalAddress(pulumi.ComponentResource):
         """`defined` is the definition that the cluster has, None where there is none or it is not known."""
         super().__init__("docker-registry:index:ExternalAddress", name, {"hosts": hosts, "port": port}, opts)
         self.addresses = pulumi.Output.all(hosts, port).apply(
-            lambda both: [_endpoint(host, both[1]) for host in both[0]]
+            lambda both: [endpoint(host, both[1]) for host in both[0]]
         )
         self.address = self.addresses.apply(lambda addresses: addresses[0])
         kind = definition.declare(f"{name}-definition", defined, pulumi.ResourceOptions(parent=self))
@@ -58,9 +59,3 @@ class ExternalAddress(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[kind]),
         )
         self.register_outputs({"address": self.address, "addresses": self.addresses})
-
-
-def _endpoint(host: str, port: float) -> str:
-    # A number from elsewhere comes as 32000.0.
-    port = int(port)
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

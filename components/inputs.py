@@ -30,6 +30,13 @@ def later(value: Any, parse: Callable[[Any], T]) -> pulumi.Input[T]:
     return pulumi.Output.from_input(value).apply(parse) if comes(value) else parse(value)
 
 
+def endpoint(host: str, port: float) -> str:
+    """host:port as an address is written, an IPv6 one in brackets."""
+    # A number from elsewhere comes as 32000.0.
+    port = int(port)
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def made(
     kind: type[A], given: A | Mapping[str, Any], called: Callable[[str], str] = accepted.camel_case
 ) -> A:

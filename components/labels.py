@@ -19,6 +19,12 @@ SELECTOR = {f"{_PREFIX}name": _NAME, f"{_PREFIX}component": "registry"}
 A Deployment's selector can never be changed, so nothing is in it that may change, and these two stay as they
 are: another selector would be another Deployment."""
 
+
+def selector(component: str) -> dict[str, str]:
+    """What another component's pods are found by."""
+    return {**SELECTOR, f"{_PREFIX}component": component}
+
+
 SHARED = {f"{_PREFIX}name": _NAME, f"{_PREFIX}part-of": _NAME, f"{_PREFIX}managed-by": "pulumi"}
 """What an object carries that several registries of a cluster share."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -30,6 +31,14 @@ DEBUG_PORT = 5001
 """Of the registry, on loopback alone, for it serves profiles without a login; its metrics are passed on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the registry and the pruner both have, in one pod or in two: their way to storage and cache."""
+
+    volumes: list[k8s.core.v1.VolumeArgs]
+    mounts: list[k8s.core.v1.VolumeMountArgs]
+
+
 def container_security() -> k8s.core.v1.SecurityContextArgs:
     """No capability, no way to gain one, and nothing to write to but the mounts."""
     return k8s.core.v1.SecurityContextArgs(
@@ -38,6 +47,17 @@ def container_security() -> k8s.core.v1.SecurityContextArgs:
         privileged=False,
         read_only_root_filesystem=True,
     )
+
+
+def scraped(metrics: str) -> dict[str, str] | None:
+    """The annotations by which a Prometheus finds the pruner's pod that knows of no operator."""
+    if metrics != "annotations":
+        return None
+    return {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(METRICS_PORT),
+        "prometheus.io/path": "/metrics",
+    }
 
 
 def mount(volume: str, folder: str, *, read_only: bool) -> k8s.core.v1.VolumeMountArgs:

@@ -8,19 +8,17 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_kubernetes as k8s
 import pulumi_tls as tls
-import yaml
 
-from . import namespace, pod, service, storage
+from . import apart, caching, namespace, pod, registryconfig, service, several, storage
 from .certificates import Certificates
 from .cluster import SERVICE
 from .labels import SELECTOR, Labels
+from .redis_server import RedisServer
 from .settings import Settings
 from .sidecar import Pruner
 
-# Seconds. On SIGTERM the registry takes no new request and lets those in flight end; the pod gives it, and
-# the pruner's step at hand, a little longer than that.
-_DRAIN = 30
-_TERMINATION = 60
+# Seconds. The pod gives the registry, and the pruner's step at hand, a little longer than requests have.
+_TERMINATION = registryconfig.DRAIN + 30
 
 _TLS = "tls"
 
@@ -53,11 +51,14 @@ class Registry(pulumi.ComponentResource):
         home = namespace.declare(f"{name}-namespace", settings, marks, child)
         storage.declare(f"{name}-data", settings.storage, home, marks, child)
         metadata = k8s.meta.v1.ObjectMetaArgs(namespace=home, labels=marks)
+        redis = settings.redis
+        if isinstance(redis, caching.OwnServer):
+            redis = RedisServer(f"{name}-redis", own=redis, labels=labels, namespace=home, opts=child).server
         # These three are named by the provider: other content is another name, which rolls the pod.
         config = k8s.core.v1.Secret(
             f"{name}-config",
             metadata=metadata,
-            string_data={pod.CONFIG_FILE: registry_config(settings)},
+            string_data={pod.CONFIG_FILE: registryconfig.text(settings, redis)},
             immutable=True,
             opts=child,
         )
@@ -80,33 +81,61 @@ class Registry(pulumi.ComponentResource):
             immutable=True,
             opts=child,
         )
+        # Never two pods on one tree: neither in a rollout (Recreate) nor when the namespace changes.
+        alone = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(delete_before_replace=True))
+        several_pods = settings.replicas > 1
+        led = service.declare(
+            name,
+            settings.exposure,
+            hosts,
+            home,
+            marks,
+            alone_there=not several_pods,
+            child=child,
+            alone=alone,
+        )
+        shared = _shared(name, settings, config, redis, metadata, child)
         pruner = Pruner(
             f"{name}-pruner",
             settings=settings,
+            shared=shared,
             labels=labels,
             namespace=home,
             tls_secret=tls_secret.metadata.name,
+            registry=led.spec.cluster_ip if several_pods else None,
             opts=child,
         )
         named = k8s.meta.v1.ObjectMetaArgs(name=SERVICE, namespace=home, labels=marks)
-        # Never two pods on one tree: neither in a rollout (Recreate) nor when the namespace changes.
-        alone = pulumi.ResourceOptions.merge(child, pulumi.ResourceOptions(delete_before_replace=True))
-        k8s.apps.v1.Deployment(
+        deployment = k8s.apps.v1.Deployment(
             name,
             metadata=named,
             spec=k8s.apps.v1.DeploymentSpecArgs(
-                replicas=1,
+                replicas=settings.replicas,
                 revision_history_limit=2,
-                strategy=k8s.apps.v1.DeploymentStrategyArgs(type="Recreate"),
+                strategy=several.strategy(settings.replicas),
                 selector=k8s.meta.v1.LabelSelectorArgs(match_labels=SELECTOR),
                 template=k8s.core.v1.PodTemplateSpecArgs(
-                    metadata=k8s.meta.v1.ObjectMetaArgs(labels=marks, annotations=_annotations(settings)),
-                    spec=_pod(settings, config, tls_secret, http_secret, pruner),
+                    metadata=k8s.meta.v1.ObjectMetaArgs(
+                        labels=marks, annotations=None if several_pods else pod.scraped(settings.seen.metrics)
+                    ),
+                    spec=_pod(settings, shared, tls_secret, http_secret, pruner),
                 ),
             ),
             opts=alone,
         )
-        self.service = service.declare(name, settings.exposure, hosts, home, marks, child=child, alone=alone)
+        if several_pods:
+            several.budget(f"{name}-budget", home, marks, child)
+            apart.declare(
+                f"{name}-pruner-deployment",
+                pruner=pruner,
+                shared=shared,
+                settings=settings,
+                namespace=home,
+                marks=labels.of("pruner"),
+                # The last of what had the tree to itself is gone by then.
+                opts=pulumi.ResourceOptions.merge(alone, pulumi.ResourceOptions(depends_on=[deployment])),
+            )
+        self.service = led.metadata.name
         self.namespace = home
         self.register_outputs({"namespace": self.namespace, "service": self.service})
 
@@ -117,42 +146,6 @@ def names_inside(namespace: str) -> list[str]:
     return [*service, f"{SERVICE}.{namespace}.svc.cluster.local", "localhost", "127.0.0.1", "::1"]
 
 
-def registry_config(settings: Settings) -> str:
-    """The registry's config.yml, read alike by 2.8 and 3.x."""
-    cache = {} if settings.cache == "none" else {"cache": {"blobdescriptor": settings.cache}}
-    return yaml.safe_dump(
-        {
-            "version": 0.1,
-            # Each request has its line in the log proper; an access log would only say it again.
-            "log": {"level": "info", "accesslog": {"disabled": True}, "fields": {"service": "registry"}},
-            "storage": {
-                "filesystem": {"rootdirectory": pod.DATA_FOLDER},
-                "delete": {"enabled": True},
-                # Abandoned uploads are the pruner's: it also finds those that never wrote when they started,
-                # and one tree is better cleaned by one program.
-                "maintenance": {"uploadpurging": {"enabled": False}},
-                **cache,
-            },
-            "http": {
-                "addr": f":{pod.PORT}",
-                "draintimeout": f"{_DRAIN}s",
-                "headers": {"X-Content-Type-Options": ["nosniff"]},
-                "tls": {
-                    "certificate": f"{pod.TLS_FOLDER}/tls.crt",
-                    "key": f"{pod.TLS_FOLDER}/tls.key",
-                    "minimumtls": "tls1.2",
-                },
-                "debug": {
-                    "addr": f"127.0.0.1:{pod.DEBUG_PORT}",
-                    "prometheus": {"enabled": True, "path": "/metrics"},
-                },
-            },
-            "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
-        },
-        sort_keys=False,
-    )
-
-
 def _http_secret(name: str, child: pulumi.ResourceOptions) -> pulumi.Output[str]:
     """What the registry signs the state of uploads with; the same across restarts, so that they resume."""
     key = tls.PrivateKey(f"{name}-http-secret", algorithm="ED25519", opts=child)
@@ -161,42 +154,58 @@ def _http_secret(name: str, child: pulumi.ResourceOptions) -> pulumi.Output[str]
     )
 
 
-def _annotations(settings: Settings) -> dict[str, str] | None:
-    """What a Prometheus finds pods by that knows of no operator."""
-    if settings.seen.metrics != "annotations":
-        return None
-    return {
-        "prometheus.io/scrape": "true",
-        "prometheus.io/port": str(pod.METRICS_PORT),
-        "prometheus.io/path": "/metrics",
-    }
+def _shared(
+    name: str,
+    settings: Settings,
+    config: k8s.core.v1.Secret,
+    redis: caching.GivenServer | None,
+    metadata: k8s.meta.v1.ObjectMetaArgs,
+    child: pulumi.ResourceOptions,
+) -> pod.Shared:
+    volumes = [storage.volume(settings.storage), *_config_volumes(settings, config)]
+    mounts = [pod.mount(pod.DATA, pod.DATA_FOLDER, read_only=False)]
+    if redis is not None and redis.ca_certificate is not None:
+        authority = k8s.core.v1.ConfigMap(
+            f"{name}-redis-ca",
+            metadata=metadata,
+            data={caching.CA_FILE: redis.ca_certificate},
+            immutable=True,
+            opts=child,
+        )
+        volumes.append(pod.config_map_volume(caching.CA, authority, 0o444))
+        mounts.append(pod.mount(caching.CA, caching.CA_FOLDER, read_only=True))
+    return pod.Shared(volumes, mounts)
 
 
 def _pod(
     settings: Settings,
-    config: k8s.core.v1.Secret,
+    shared: pod.Shared,
     tls_secret: k8s.core.v1.Secret,
     http_secret: k8s.core.v1.Secret,
     pruner: Pruner,
 ) -> k8s.core.v1.PodSpecArgs:
+    several_pods = settings.replicas > 1
     return k8s.core.v1.PodSpecArgs(
         # The pruner finds the registry's process and signals it.
-        share_process_namespace=True,
+        share_process_namespace=None if several_pods else True,
         service_account_name=pruner.service_account,
         # A token, where there is one, is mounted into the pruner alone.
         automount_service_account_token=False,
         # A Service named registry would set REGISTRY_PORT and more, which the registry takes for settings.
         enable_service_links=False,
-        termination_grace_period_seconds=_TERMINATION,
+        termination_grace_period_seconds=several.TERMINATION if several_pods else _TERMINATION,
         security_context=storage.security(settings.storage),
-        affinity=storage.affinity(settings.storage),
+        affinity=several.apart() if several_pods else storage.affinity(settings.storage),
+        topology_spread_constraints=several.spread() if several_pods else None,
         init_containers=pruner.init_containers,
-        containers=[_container(settings, http_secret), pruner.container],
+        containers=[
+            _container(settings, shared, http_secret),
+            *([] if several_pods else [pruner.container]),
+        ],
         volumes=[
-            storage.volume(settings.storage),
-            *_config_volumes(settings, config),
+            *shared.volumes,
             pod.secret_volume(_TLS, tls_secret.metadata.name, 0o400, ("tls.crt", "tls.key")),
-            *pruner.volumes,
+            *(pruner.init_volumes if several_pods else pruner.volumes),
         ],
     )
 
@@ -217,7 +226,9 @@ def _config_volumes(settings: Settings, config: k8s.core.v1.Secret) -> list[k8s.
     ]
 
 
-def _container(settings: Settings, http_secret: k8s.core.v1.Secret) -> k8s.core.v1.ContainerArgs:
+def _container(
+    settings: Settings, shared: pod.Shared, http_secret: k8s.core.v1.Secret
+) -> k8s.core.v1.ContainerArgs:
     return k8s.core.v1.ContainerArgs(
         name="registry",
         image=settings.registry_image,
@@ -244,8 +255,9 @@ def _container(settings: Settings, http_secret: k8s.core.v1.Secret) -> k8s.core.
             requests={"cpu": "50m", "memory": "64Mi"}, limits={"cpu": "2", "memory": "512Mi"}
         ),
         security_context=pod.container_security(),
+        lifecycle=several.last_moments() if settings.replicas > 1 else None,
         volume_mounts=[
-            pod.mount(pod.DATA, pod.DATA_FOLDER, read_only=False),
+            *shared.mounts,
             pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=True),
             pod.mount(_TLS, pod.TLS_FOLDER, read_only=True),
         ],

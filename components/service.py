@@ -24,12 +24,14 @@ def declare(
     namespace: pulumi.Input[str],
     marks: Mapping[str, pulumi.Input[str]],
     *,
+    alone_there: bool,
     child: pulumi.ResourceOptions,
     alone: pulumi.ResourceOptions,
-) -> pulumi.Output[str]:
-    """Declares what leads to the pod from `hosts`, and returns the Service's name.
+) -> k8s.core.v1.Service:
+    """Declares what leads to the pods from `hosts`, and returns the Service.
 
-    `alone` are the options of what must be gone before another of it can be.
+    `alone_there` says that there is one pod, with the pruner beside the registry. `alone` are the options of
+    what must be gone before another of it can be.
     """
     service = k8s.core.v1.Service(
         f"{name}-service",
@@ -39,8 +41,8 @@ def declare(
             selector=SELECTOR,
             ip_family_policy="PreferDualStack",
             # A pod is ready when both containers are: a pruner that cannot start must not cut off the
-            # registry beside it, which there is only one of.
-            publish_not_ready_addresses=True,
+            # registry beside it, which there is only one of. Of several, those that are ready are led to.
+            publish_not_ready_addresses=alone_there,
             ports=_ports(exposed),
         ),
         # The port is free for the new Service only once the old one is gone.
@@ -48,7 +50,7 @@ def declare(
     )
     if exposed.kind == "Ingress":
         _ingress(name, exposed, hosts, service, namespace, marks, child)
-    return service.metadata.name
+    return service
 
 
 def _metadata(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
@@ -17,11 +17,13 @@ import pulumi
 from pruner.settings.policies import parse_policies
 from pruner.settings.table import TABLE
 
-from . import accepted, exposure, keeping
+from . import accepted, caching, exposure, keeping, several
 from .args import DockerRegistryArgs, RetentionPolicy
+from .caching import Cache
 from .exposure import Exposed
-from .inputs import comes, later, made
+from .inputs import comes, known, later, made
 from .keeping import Kept
+from .labels import version
 
 T = TypeVar("T")
 
@@ -77,7 +79,9 @@ class Settings:
     registry_image: pulumi.Input[str]
     gc_image: pulumi.Input[str]
     storage: Kept
-    cache: Literal["none", "inmemory"]
+    replicas: int
+    cache: Cache
+    redis: caching.Server | None
     pruning: Pruning
     seen: Seen
 
@@ -97,6 +101,7 @@ def settle(
     namespace = reader.may_come("namespace", accepted.namespace)
     node_port = reader.may_come("node_port", accepted.node_port)
     hosts = reader.read("external_hosts", _hosts)
+    cache: Cache = reader.read("cache", lambda value: accepted.choice(value, *caching.KINDS))
     settings = Settings(
         exposure=reader.read("exposure", lambda value: exposure.read(value, node_port, hosts)),
         external_hosts=hosts,
@@ -104,7 +109,9 @@ def settle(
         registry_image=reader.may_come("registry_image", accepted.image),
         gc_image=reader.may_come("gc_image", accepted.image),
         storage=reader.read("storage", lambda value: keeping.read(value, namespace)),
-        cache=reader.read("cache", lambda value: accepted.choice(value, "none", "inmemory")),
+        replicas=reader.read("replicas", accepted.replicas),
+        cache=cache,
+        redis=reader.read("redis", lambda value: caching.read(value, cache)),
         pruning=Pruning(
             mode=reader.pruners("gc_mode"),
             period=reader.pruners("gc_period"),
@@ -131,6 +138,7 @@ def settle(
         ),
     )
     reader.finish()
+    reader.refuse(_together(settings))
     return settings
 
 
@@ -159,12 +167,26 @@ class _Reader:
         """The value of a setting that the pruner itself knows how to read."""
         return self.read(field, lambda value: _PRUNER[field].parse(accepted.text(value)))
 
+    def refuse(self, problems: Iterable[tuple[str, str]]) -> None:
+        """Raises SettingsError for what does not go together: fields, each with a sentence."""
+        self._problems += [f"{self._call(field)}: {sentence}" for field, sentence in problems]
+        self.finish()
+
     def finish(self) -> None:
         if self._problems:
             raise SettingsError(self._problems)
 
 
 _DEFAULTS = dataclasses.asdict(DockerRegistryArgs())
+
+
+def _together(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What is right by itself and wrong beside something else."""
+    yield from several.problems(settings.replicas, settings.storage, settings.cache, settings.pruning.mode)
+    image = known(settings.registry_image)
+    needs_3 = caching.needs_version_3(settings.redis)
+    if needs_3 and image and version(image).startswith("2."):
+        yield "redis", f"version 2 of the registry does not know {needs_3}: leave it out, or use version 3"
 
 
 def _hosts(value: object) -> tuple[str, ...] | pulumi.Output[tuple[str, ...]]:

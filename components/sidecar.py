@@ -1,4 +1,4 @@
-"""The pruner's container in the registry's pod: its program, its settings, its mounts and its rights."""
+"""The pruner's container, beside the registry or in a pod of its own: program, settings, mounts, rights."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pulumi_kubernetes as k8s
 
 from . import access, bundle, pod, storage
 from .cluster import SERVICE
+from .inputs import endpoint
 from .labels import Labels
 from .settings import Pruning, Settings
 
@@ -25,12 +26,14 @@ _PATH = f"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:{_BUNDLE_
 class Pruner(pulumi.ComponentResource):
     """What the Deployment takes over: containers, volumes and the service account.
 
-    The volumes `data` and `config`, and in read-only mode `pristine-config`, are the Deployment's own.
+    `init_volumes` are those of the `init_containers`, which every registry's pod has. What is shared with the
+    registry is the Deployment's own.
     """
 
     container: k8s.core.v1.ContainerArgs
     init_containers: list[k8s.core.v1.ContainerArgs]
     volumes: list[k8s.core.v1.VolumeArgs]
+    init_volumes: list[k8s.core.v1.VolumeArgs]
     service_account: pulumi.Output[str]
 
     def __init__(
@@ -38,12 +41,17 @@ class Pruner(pulumi.ComponentResource):
         name: str,
         *,
         settings: Settings,
+        shared: pod.Shared,
         labels: Labels,
         namespace: pulumi.Input[str],
         tls_secret: pulumi.Input[str],
+        registry: pulumi.Input[str] | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`tls_secret` is the Secret whose `ca.crt` the pruner asks the registry with."""
+        """`tls_secret` is the Secret whose `ca.crt` the pruner asks the registry with.
+
+        `registry` is the address of the registries' Service, None where the pruner is beside the only one.
+        """
         inputs = {"image": settings.gc_image, "environment": environment(settings.pruning)}
         super().__init__("docker-registry:index:Pruner", name, inputs, opts)
         child = pulumi.ResourceOptions(parent=self)
@@ -66,25 +74,31 @@ class Pruner(pulumi.ComponentResource):
             name,
             namespace=namespace,
             record=record.metadata.name,
+            deployment=deployment_of(settings),
             protect_running=settings.pruning.protect_running,
             marks=marks,
             child=child,
         )
-        self.container = _container(settings, namespace)
+        self.container = _container(settings, shared, namespace, registry)
         self.init_containers = [
             *([_first_config(settings)] if settings.pruning.mode == "readonly" else []),
-            _claim(settings, namespace, record.metadata.name),
+            _claim(settings, shared, namespace, record.metadata.name),
         ]
+        self.init_volumes = [pod.config_map_volume(_BUNDLE, program, 0o555), access.token_volume()]
         self.volumes = [
-            pod.config_map_volume(_BUNDLE, program, 0o555),
+            *self.init_volumes,
             # The CA alone: the server's key is none of the pruner's business.
             pod.secret_volume(_CA, tls_secret, 0o444, ("ca.crt",)),
             k8s.core.v1.VolumeArgs(
                 name=_SCRATCH, empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit="64Mi")
             ),
-            access.token_volume(),
         ]
         self.register_outputs({"program": program.metadata.name})
+
+
+def deployment_of(settings: Settings) -> str:
+    """The name of the Deployment that the pruner is in."""
+    return SERVICE if settings.replicas == 1 else f"{SERVICE}-pruner"
 
 
 def environment(pruning: Pruning) -> dict[str, str]:
@@ -131,18 +145,30 @@ def _visible(settings: Settings, namespace: pulumi.Input[str]) -> dict[str, pulu
         "GC_PAGE_PORT": str(pod.PAGE_PORT),
         "GC_REPOSITORY_METRICS": "true" if settings.seen.repository_metrics else "false",
         "GC_ADDRESS": here,
-        "GC_DEPLOYMENT": here,
+        "GC_DEPLOYMENT": pulumi.Output.concat(namespace, "/", deployment_of(settings)),
     }
 
 
-def _container(settings: Settings, namespace: pulumi.Input[str]) -> k8s.core.v1.ContainerArgs:
+def _container(
+    settings: Settings,
+    shared: pod.Shared,
+    namespace: pulumi.Input[str],
+    registry: pulumi.Input[str] | None,
+) -> k8s.core.v1.ContainerArgs:
     readonly_mode = settings.pruning.mode == "readonly"
-    variables = {
+    variables: dict[str, pulumi.Input[str]] = {
         "PATH": _PATH,
         "PYTHONUNBUFFERED": "1",
         **environment(settings.pruning),
         **_visible(settings, namespace),
     }
+    if registry is not None:
+        # An override, as the registry has them of its file: to the pruner, this is where the registry is.
+        variables["REGISTRY_HTTP_ADDR"] = pulumi.Output.from_input(registry).apply(
+            lambda host: endpoint(host, pod.PORT)
+        )
+        # None is beside it that it could end.
+        variables["GC_RESTART"] = "never"
     return k8s.core.v1.ContainerArgs(
         name="gc",
         image=settings.gc_image,
@@ -163,7 +189,7 @@ def _container(settings: Settings, namespace: pulumi.Input[str]) -> k8s.core.v1.
         ),
         security_context=pod.container_security(),
         volume_mounts=[
-            pod.mount(pod.DATA, pod.DATA_FOLDER, read_only=False),
+            *shared.mounts,
             # In read-only mode it is the pruner that switches the registry's configuration.
             pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=not readonly_mode),
             pod.mount(_BUNDLE, _BUNDLE_FOLDER, read_only=True),
@@ -209,7 +235,7 @@ def _first_config(settings: Settings) -> k8s.core.v1.ContainerArgs:
 
 
 def _claim(
-    settings: Settings, namespace: pulumi.Input[str], record: pulumi.Input[str]
+    settings: Settings, shared: pod.Shared, namespace: pulumi.Input[str], record: pulumi.Input[str]
 ) -> k8s.core.v1.ContainerArgs:
     """What has to succeed before the registry starts: the tree is this registry's, and the one it had."""
     # Who owns it is told by what lasts: no name of a stack, a project or an organization.
@@ -228,7 +254,7 @@ def _claim(
         settings,
         command,
         [
-            pod.mount(pod.DATA, pod.DATA_FOLDER, read_only=False),
+            *shared.mounts,
             pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=True),
             pod.mount(access.TOKEN, access.TOKEN_FOLDER, read_only=True),
         ],

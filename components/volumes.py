@@ -9,6 +9,7 @@ from .accepted import size_in_bytes
 from .connection import ClusterError
 from .inputs import known
 from .keeping import ExistingClaim, NewClaim
+from .several import SHARED_MODE
 
 
 def check(
@@ -16,12 +17,19 @@ def check(
     namespace: str | None,
     classes: Sequence[Mapping[str, Any]],
     claim: Mapping[str, Any] | None,
+    replicas: int,
 ) -> None:
-    """Raises ClusterError where the storage cannot come about.
+    """Raises ClusterError where the storage cannot come about, or cannot be shared by `replicas` pods.
 
     `classes` are the cluster's StorageClasses, `claim` the persistentVolumeClaim by the storage's name.
     """
     name = known(storage.claim)
+    if claim is not None and replicas > 1 and SHARED_MODE not in claim["spec"].get("accessModes", ()):
+        raise ClusterError(
+            f"the claim {name} is of {' and '.join(claim['spec'].get('accessModes', ()))}, and {replicas} "
+            f"replicas need {SHARED_MODE}, which a claim has from its beginning: set replicas to 1, or move "
+            "the images to such a claim (docs/storage.md)"
+        )
     if isinstance(storage, ExistingClaim):
         if name and namespace and claim is None:
             raise ClusterError(

@@ -178,16 +178,20 @@ def _await(what: str, place: Place, condition: Callable[[], bool]) -> None:
     )
 
 
+def import_image(place: Place, node: Node, archive: str, what: str) -> None:
+    """Have the node's containers made from the image in `archive`, called `what`. Raises SandboxError."""
+    ctr = ("ctr", f"--address={place.containerd_socket}", "--namespace=k8s.io", "images", "import")
+    run(node.enter_mounts(*ctr, archive), what=f"importing {what}")
+
+
 def _import_images(place: Place, node: Node) -> None:
     """Import what the node has not; an image that was made anew bears the same name but lies elsewhere."""
-    ctr = ("ctr", f"--address={place.containerd_socket}", "--namespace=k8s.io", "images")
     imported = place.state / "images.json"
     known: dict[str, str] = json.loads(imported.read_text()) if imported.exists() else {}
     for image in images():
         archive = str(build_image(image))
         if known.get(image.config.reference) != archive:
-            what = f"importing {image.config.reference}"
-            run(node.enter_mounts(*ctr, "import", archive), what=what)
+            import_image(place, node, archive, image.config.reference)
             known[image.config.reference] = archive
             imported.write_text(json.dumps(known))
 

@@ -25,6 +25,7 @@ PAUSE_REFERENCE = "localhost/pause:sandbox"
 REGISTRY_REFERENCE = "localhost/registry:3"
 REGISTRY_2_REFERENCE = "localhost/registry:2"
 PYTHON_REFERENCE = "localhost/python:3.11"
+REDIS_REFERENCE = "localhost/redis:7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def build_image(image: Image) -> Path:
 
 
 def images() -> tuple[Image, ...]:
-    """Every image of the sandbox: the pod's pause, two registries, and a Python without PyYAML."""
+    """What every sandbox has: the pod's pause, two registries, and a Python without PyYAML."""
     return (
         _from_program("image-pause", PAUSE_REFERENCE, golang.PAUSE, "/pause"),
         _from_program("image-registry3", REGISTRY_REFERENCE, golang.REGISTRY, "/bin/registry"),
@@ -67,6 +68,11 @@ def images() -> tuple[Image, ...]:
             "image-python", PYTHON_REFERENCE, ("python3", "coreutils", "dash"), "", "/usr/bin/python3"
         ),
     )
+
+
+def redis_image() -> Image:
+    """Debian's Redis, for the sandboxes that want one."""
+    return _from_debian("image-redis", REDIS_REFERENCE, ("redis-server",), "/usr/bin/redis-server")
 
 
 def _from_program(kind: str, reference: str, program: golang.Program, path: str) -> Image:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 import pulumi
 import pulumi_kubernetes as k8s
 
 from .. import pod
-from ..labels import SELECTOR, Labels
+from ..labels import Labels
 from ..settings import Seen
 from . import alerts, alerts_text
 from .dashboard import dashboard
@@ -24,10 +25,12 @@ class Monitoring(pulumi.ComponentResource):
         name: str,
         *,
         seen: Seen,
+        found_by: Mapping[str, str],
         labels: Labels,
         namespace: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        """`found_by` are the labels of the pod that has the metrics."""
         super().__init__("docker-registry:index:Monitoring", name, {"metrics": seen.metrics}, opts)
         child = pulumi.ResourceOptions(parent=self)
         metadata = k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=labels.of("monitoring"))
@@ -38,7 +41,7 @@ class Monitoring(pulumi.ComponentResource):
                 kind="PodMonitor",
                 metadata=metadata,
                 spec={
-                    "selector": {"matchLabels": SELECTOR},
+                    "selector": {"matchLabels": dict(found_by)},
                     "podMetricsEndpoints": [{"port": pod.METRICS, "path": "/metrics"}],
                 },
                 opts=child,

@@ -115,12 +115,12 @@ class Stack:
         """Container -> how often it was restarted in place."""
         return {found["name"]: found["restartCount"] for found in self.pod()["status"]["containerStatuses"]}
 
-    def pruner_log(self) -> str:
-        return self.kubectl("logs", "deployment/registry", "--container=gc")
+    def pruner_log(self, deployment: str = "registry") -> str:
+        return self.kubectl("logs", f"deployment/{deployment}", "--container=gc")
 
-    def prune(self, *words: str) -> str:
+    def prune(self, *words: str, deployment: str = "registry") -> str:
         """Call the pruner in its container."""
-        return self.kubectl("exec", "deployment/registry", "--container=gc", "--", "prune", *words)
+        return self.kubectl("exec", f"deployment/{deployment}", "--container=gc", "--", "prune", *words)
 
     def ca_file(self) -> Path:
         """The published authority, as the resource in the cluster gives it."""
@@ -133,13 +133,13 @@ class Stack:
         until(client.answers, "the registry answers")
         return client
 
-    def skopeo_push(self, archive: Path, name: str) -> None:
+    def skopeo_push(self, archive: Path, name: str, *, retries: int = 0) -> None:
         """Push a docker archive as `name`, `repository:tag`, trusting the published authority alone."""
-        self._skopeo("--dest-cert-dir", f"docker-archive:{archive}", self._remote(name))
+        self._skopeo("--dest-cert-dir", f"docker-archive:{archive}", self._remote(name), retries)
 
-    def skopeo_pull(self, name: str, archive: Path) -> None:
+    def skopeo_pull(self, name: str, archive: Path, *, retries: int = 0) -> None:
         """Pull `name` into a docker archive."""
-        self._skopeo("--src-cert-dir", self._remote(name), f"docker-archive:{archive}:{name}")
+        self._skopeo("--src-cert-dir", self._remote(name), f"docker-archive:{archive}:{name}", retries)
 
     def podman_push_and_pull(self, archive: Path, name: str) -> tuple[str, str]:
         """Push a docker archive as `name`, forget it and pull it: the image's id before and after."""
@@ -168,8 +168,9 @@ class Stack:
     def _remote(self, name: str) -> str:
         return f"docker://{self.address_resource()['address']}/{name}"
 
-    def _skopeo(self, trust: str, source: str, target: str) -> None:
-        run(["skopeo", "copy", "--quiet", trust, self._trust(), source, target], what="copying an image")
+    def _skopeo(self, trust: str, source: str, target: str, retries: int) -> None:
+        command = ["skopeo", "copy", "--quiet", f"--retry-times={retries}", trust, self._trust()]
+        run([*command, source, target], what="copying an image")
 
     def has_blob(self, content: bytes) -> bool:
         """Whether the blob's file is on the node's disk."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 from deploy.workspace import CHECKOUT
 from docker_registry_stack import bundle
+from sandbox.cluster import import_image
 from sandbox.commands import run
 from sandbox.images import PYTHON_REFERENCE, build_image, images
 from sandbox.place import Place
@@ -58,9 +58,7 @@ def test_the_image_from_the_dockerfile_prunes(cluster: Place, make_stack: MakeSt
     )
     node = find_node(cluster)
     assert node is not None
-    ctr = ("ctr", f"--address={cluster.containerd_socket}", "--namespace=k8s.io", "images", "import")
-    subprocess.run(node.enter_mounts(*ctr, str(archive)), check=True, stdout=subprocess.DEVNULL)
-
+    import_image(cluster, node, str(archive), REFERENCE)
     stack = make_stack("baked", **FAST, gcImage=REFERENCE)
     stack.up()
     which = stack.kubectl(

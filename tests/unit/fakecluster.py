@@ -112,9 +112,10 @@ def storage_class(name: str, *, default: bool = False) -> dict[str, Any]:
     return {"metadata": {"name": name, "annotations": marks}, "provisioner": "example.com/disks"}
 
 
-def claim(size: str, of_class: str = "standard") -> dict[str, Any]:
-    """A persistentVolumeClaim."""
-    return {"spec": {"storageClassName": of_class, "resources": {"requests": {"storage": size}}}}
+def claim(size: str, of_class: str = "standard", *modes: str) -> dict[str, Any]:
+    """A persistentVolumeClaim, ReadWriteOnce unless told."""
+    spec = {"storageClassName": of_class, "resources": {"requests": {"storage": size}}}
+    return {"spec": {**spec, "accessModes": list(modes) or ["ReadWriteOnce"]}}
 
 
 def definition(name: str, annotations: dict[str, str] | None = None) -> dict[str, Any]:

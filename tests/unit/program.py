@@ -63,13 +63,15 @@ class Graph:
         assert len(found) == 1, f"{len(found)} of {type_} {name}: {[r.name for r in self.resources]}"
         return found[0]
 
-    def pod(self) -> dict[str, Any]:
-        """The pod's spec."""
-        return self.one("kubernetes:apps/v1:Deployment").inputs["spec"]["template"]["spec"]
+    def pod(self, deployment: str = "registry") -> dict[str, Any]:
+        """The spec of the pod of the deployment that is called so in the cluster."""
+        found = self.all("kubernetes:apps/v1:Deployment")
+        (inputs,) = [each.inputs for each in found if each.inputs["metadata"]["name"] == deployment]
+        return inputs["spec"]["template"]["spec"]
 
-    def container(self, name: str) -> dict[str, Any]:
-        """A container of the pod, init containers included."""
-        pod = self.pod()
+    def container(self, name: str, deployment: str = "registry") -> dict[str, Any]:
+        """A container of the deployment's pod, init containers included."""
+        pod = self.pod(deployment)
         return next(c for c in [*pod["containers"], *pod.get("initContainers", [])] if c["name"] == name)
 
 
@@ -85,6 +87,8 @@ class _Provider(mocks.Mocks):
             metadata = dict(cast("dict[str, Any]", state.get("metadata", {})))
             metadata.setdefault("name", f"{args.name}-0a1b2c3d")
             state["metadata"] = metadata
+            if args.typ == "kubernetes:core/v1:Service":
+                state["spec"] = {"clusterIP": "10.96.0.10", **cast("dict[str, Any]", state["spec"])}
         elif args.typ == "pulumi:pulumi:StackReference":
             state["outputs"] = {"registryHost": "registry.example.com"}
         elif args.typ == "tls:index/privateKey:PrivateKey":

@@ -28,6 +28,7 @@ def test_there_are_the_components_that_the_design_names() -> None:
         "certificates.py:Certificates",
         "docker_registry.py:DockerRegistry",
         "external_address.py:ExternalAddress",
+        "redis_server.py:RedisServer",
         "registry.py:Registry",
         "sidecar.py:Pruner",
     ]

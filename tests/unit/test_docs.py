@@ -29,6 +29,18 @@ def test_every_default_in_the_table_is_the_real_one() -> None:
         assert settle(read_args(program.PROJECT, {key: text})) == settle(DockerRegistryArgs()), key
 
 
+_BESIDE = {
+    "exposure": {"externalHosts": '["a.example"]'},
+    "redis": {"cache": "redis"},
+    "replicas": {
+        "storage": json.dumps(
+            {"kind": "persistentVolumeClaim", "size": "1Gi", "accessModes": ["ReadWriteMany"]}
+        )
+    },
+}
+"""What the other value of a key cannot be without, and which by itself makes other settings too."""
+
+
 def test_each_default_differs_from_what_the_table_might_say_instead() -> None:
     """The comparison above can fail: another value of each key makes other settings."""
     other = {
@@ -39,7 +51,9 @@ def test_each_default_differs_from_what_the_table_might_say_instead() -> None:
         "registryImage": "registry:2",
         "gcImage": "python:3.11",
         "storage": json.dumps({"path": "/srv"}),
+        "replicas": "2",
         "cache": "inmemory",
+        "redis": json.dumps({"image": "redis:7"}),
         "gcMode": "readonly",
         "gcMaxFraction": "1",
         "gcOpsPerSecond": "2000",
@@ -52,8 +66,7 @@ def test_each_default_differs_from_what_the_table_might_say_instead() -> None:
         "dashboard": "true",
     }
     for key in KEYS:
-        # No exposure but the default comes without hosts, which by themselves make other settings too.
-        beside = {"externalHosts": other["externalHosts"]} if key == "exposure" else {}
+        beside = _BESIDE.get(key, {})
         changed = {**beside, key: other.get(key, "77s")}
         assert settle(read_args(program.PROJECT, changed)) != settle(read_args(program.PROJECT, beside)), key
     assert len(dataclasses.fields(DockerRegistryArgs)) == len(KEYS)
@@ -64,7 +77,7 @@ def test_the_sample_has_every_key_and_is_accepted() -> None:
     given = {key.removeprefix(f"{program.PROJECT}:"): value for key, value in sample.items()}
     assert set(given) == set(KEYS)
     settings = program.read(**given)
-    examples = {"externalHosts", "exposure", "storage", "retention"}
+    examples = {"externalHosts", "exposure", "storage", "retention", "cache", "redis"}
     assert program.read(**{key: value for key, value in given.items() if key not in examples}) == settle({})
     assert settings != settle({})
 

@@ -117,7 +117,7 @@ def test_retention_becomes_json_that_does_not_depend_on_the_order_of_keys() -> N
         ("gcMode", "offline", "online or readonly"),
         ("gcDanglingTags", "delete", "keep or remove"),
         ("gcProtectRunning", "yes", "neither true nor false"),
-        ("cache", "redis", "none or inmemory"),
+        ("cache", "memcached", "none or inmemory or redis"),
         ("namespace", "Registry", "lower-case letters, digits and dashes"),
         ("namespace", "a.b", "lower-case letters, digits and dashes"),
         ("namespace", "", "lower-case letters, digits and dashes"),
@@ -197,7 +197,7 @@ def test_a_wrong_value_names_the_key_the_value_and_what_is_accepted(
 
 
 def test_every_problem_is_told_at_once() -> None:
-    wrong = {"nodePort": "80", "gcGrace": "x", "cache": "redis", "gcPeriode": "7d"}
+    wrong = {"nodePort": "80", "gcGrace": "x", "cache": "memcached", "gcPeriode": "7d"}
     with pytest.raises(SettingsError) as caught:
         read_args(PROJECT, wrong)
     assert len(caught.value.problems) == 4

@@ -1,0 +1,52 @@
+"""The registry's configuration, made of the settings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import yaml
+
+from . import caching, pod, several
+from .settings import Settings
+
+# Seconds. On SIGTERM the registry takes no new request and lets those in flight end.
+DRAIN = 30
+
+
+def text(settings: Settings, redis: caching.GivenServer | None) -> pulumi.Output[str]:
+    """The registry's config.yml, read alike by 2.8 and 3.x; it may hold the password of `redis`."""
+    cache = {} if settings.cache == "none" else {"cache": {"blobdescriptor": settings.cache}}
+    drain = several.DRAIN if settings.replicas > 1 else DRAIN
+    content: pulumi.Output[Any] = pulumi.Output.from_input(
+        {
+            "version": 0.1,
+            # Each request has its line in the log proper; an access log would only say it again.
+            "log": {"level": "info", "accesslog": {"disabled": True}, "fields": {"service": "registry"}},
+            "storage": {
+                "filesystem": {"rootdirectory": pod.DATA_FOLDER},
+                "delete": {"enabled": True},
+                # Abandoned uploads are the pruner's: it also finds those that never wrote when they started,
+                # and one tree is better cleaned by one program.
+                "maintenance": {"uploadpurging": {"enabled": False}},
+                **cache,
+            },
+            "http": {
+                "addr": f":{pod.PORT}",
+                "draintimeout": f"{drain}s",
+                "headers": {"X-Content-Type-Options": ["nosniff"]},
+                "tls": {
+                    "certificate": f"{pod.TLS_FOLDER}/tls.crt",
+                    "key": f"{pod.TLS_FOLDER}/tls.key",
+                    "minimumtls": "tls1.2",
+                },
+                "debug": {
+                    "addr": f"127.0.0.1:{pod.DEBUG_PORT}",
+                    "prometheus": {"enabled": True, "path": "/metrics"},
+                },
+            },
+            "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
+            **({} if redis is None else {"redis": caching.configured(redis)}),
+        }
+    )
+    return content.apply(lambda content: yaml.safe_dump(content, sort_keys=False))
