@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pruner.errors import ConfigError, RegistryError
-from pruner.registry import asking
-from pruner.registry.asking import Asker, ca_file
-from pruner.registry.config import HttpConfig
+from pruner.registry import config
+from pruner.registry.asking import Asker
+from pruner.registry.config import HttpConfig, ca_file
 from tests.gc.processdoubles import Answering, self_signed, server_tls, settings
 
 
@@ -121,7 +121,7 @@ def test_whether_something_answers_at_all(tmp_path: Path) -> None:
 
 def test_the_ca_is_the_one_named_or_the_usual_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ca_file({"GC_CA": "/my/ca"}) == "/my/ca"
-    monkeypatch.setattr(asking, "DEFAULT_CA", str(tmp_path / "ca.crt"))
+    monkeypatch.setattr(config, "DEFAULT_CA", str(tmp_path / "ca.crt"))
     assert ca_file({}) is None
     (tmp_path / "ca.crt").touch()
     assert ca_file({}) == str(tmp_path / "ca.crt")

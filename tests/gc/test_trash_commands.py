@@ -291,7 +291,7 @@ def test_a_skew_that_another_machine_measured_is_not_ours(
         pruner.place().measured_time()
     assert pruner.place().time().skew == pytest.approx(2 * HOUR, abs=1)
     with monkeypatch.context() as patch:
-        patch.setattr("socket.gethostname", lambda: "elsewhere")
+        patch.setattr("pruner.sweep.state.machine", lambda: "elsewhere")
         assert pruner.place().time().skew == 0
     pruner.files.skew = 0
     with state.locked(pruner.files, pruner.clock):

@@ -17,7 +17,6 @@ from pruner.errors import ConfigError
 from pruner.observe.pulse import teller
 from pruner.registry import config as registry_config
 from pruner.registry import pods
-from pruner.registry.asking import ca_file
 from pruner.registry.registries import Registries
 from pruner.settings.table import TABLE, read_settings
 from pruner.storage.filesystem import FileSystem
@@ -93,7 +92,7 @@ class Call:
         def registries(clock: SystemClock) -> Registries:
             return Registries(
                 clock,
-                ca=ca_file(environ),
+                ca=registry_config.ca_file(environ),
                 restart=settings.restart,
                 elsewhere=pods.seen_by(environ, clock) if settings.protect_running else None,
                 in_pod="KUBERNETES_SERVICE_HOST" in environ,

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterable
 from typing import TextIO
@@ -65,6 +62,8 @@ def page(text: str) -> None:
     """Print lines for a person, on a terminal that they do not fit through the pager. Raises WriteError."""
     text = "\n".join(map(one_line, text.split("\n")))
     if is_terminal(sys.stdout):
+        import shutil  # only here: few results are for a terminal
+
         text = text.encode("utf-8", "backslashreplace").decode()
         size = shutil.get_terminal_size()
         lines = sum(1 + max(0, len(line) - 1) // max(1, size.columns) for line in text.splitlines())
@@ -75,6 +74,10 @@ def page(text: str) -> None:
 
 def _paged(text: str) -> bool:
     """Show `text` in $PAGER, or less; False when there is none that could be started."""
+    import shlex  # only here, as above
+    import shutil
+    import subprocess
+
     command = shlex.split(os.environ.get("PAGER", "less -FRX"))
     if not command or command == ["cat"] or shutil.which(command[0]) is None:
         return False

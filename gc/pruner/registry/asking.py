@@ -6,18 +6,14 @@ log.
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
-from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 
 from pruner.delays import GLANCE_TIMEOUT, REGISTRY_TIMEOUT
 from pruner.errors import ConfigError, RegistryError
 from pruner.registry.config import HttpConfig
-
-DEFAULT_CA = "/etc/registry-tls/ca.crt"
 
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})
 
@@ -28,11 +24,6 @@ class Glance:
 
     status: int
     certificate: bytes | None
-
-
-def ca_file(environ: Mapping[str, str]) -> str | None:
-    """The CA to check the registry's certificate with: GC_CA, else the usual file if it is there."""
-    return environ.get("GC_CA") or (DEFAULT_CA if os.path.exists(DEFAULT_CA) else None)
 
 
 class Asker:

@@ -18,6 +18,7 @@ from pruner.registry.redisconfig import DIALECTS, Dialect, NoRedisError, RedisCo
 from pruner.registry.rewrite import with_true
 
 LOCATIONS = ("/etc/distribution/config.yml", "/etc/docker/registry/config.yml")
+DEFAULT_CA = "/etc/registry-tls/ca.crt"
 
 _OTHER_DRIVERS = frozenset({"azure", "gcs", "inmemory", "oss", "s3", "s3aws", "swift"})
 _DEFAULT_ROOT = "/var/lib/registry"
@@ -161,6 +162,11 @@ def with_readonly(text: bytes) -> bytes:
     Comments and layout are lost. Raises ConfigError when `text` is not a configuration of a registry.
     """
     return with_true(text, ["storage", "maintenance", "readonly", "enabled"])
+
+
+def ca_file(environ: Mapping[str, str]) -> str | None:
+    """The CA to check the registry's certificate with: GC_CA, else the usual file if it is there."""
+    return environ.get("GC_CA") or (DEFAULT_CA if os.path.exists(DEFAULT_CA) else None)
 
 
 def _existing() -> str:

@@ -6,7 +6,6 @@ go-redis: one address is a server, several are a cluster, and with a master's na
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -113,10 +112,16 @@ def host_port(address: str, key: str, path: str) -> tuple[str, int]:
     if not colon or (":" in host and not (host.startswith("[") and host.endswith("]"))):
         raise wrong
     try:
-        # Go takes a service's name for a port as well.
-        number = int(port) if port.isdecimal() else socket.getservbyname(port, "tcp")
+        number = int(port) if port.isdecimal() else _service(port)
     except OSError as error:
         raise wrong from error
     if number > 65535:
         raise wrong
     return host.strip("[]"), number
+
+
+def _service(name: str) -> int:
+    """Go takes a service's name for a port as well; raises OSError for an unknown one."""
+    import socket  # only here: few name a port so
+
+    return socket.getservbyname(name, "tcp")

@@ -14,17 +14,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from pruner.clock import Clock
 from pruner.delays import APPEARANCE, COMEBACK, DRAIN_MARGIN, PROCESS_POLL, SIGHT
 from pruner.errors import ConfigError, RegistryError
 from pruner.registry import opened, supervisor
-from pruner.registry.asking import Asker, Glance
 from pruner.registry.config import HttpConfig, RegistryConfig
 from pruner.registry.opened import Opened
 from pruner.registry.process import RegistryProcess, end, serving
 from pruner.registry.redisconfig import RedisConfig
 from pruner.registry.supervisor import Restart
+
+if TYPE_CHECKING:
+    from pruner.registry.asking import Asker, Glance
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +59,18 @@ class Registries:
         that what runs beside us belongs to us, and is not just on the same machine.
         """
         self._clock = clock
-        self._asker = Asker(ca)
+        self._ca = ca
         self._proc = proc
         self._restart: Restart = restart
         self._redis: dict[str, RedisConfig] = {}
         self._elsewhere = elsewhere
         self._in_pod = in_pod
+
+    @cached_property
+    def _asker(self) -> Asker:
+        from pruner.registry.asking import Asker  # HTTP and TLS are slow to import
+
+        return Asker(self._ca)
 
     def survey(self, config: RegistryConfig) -> Survey:
         """Who serves the tree of `config` at this moment; raises RegistryError when that cannot be seen."""

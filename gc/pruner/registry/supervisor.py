@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from typing import Literal
 
 from pruner.delays import PROCESS_TIMEOUT
@@ -75,6 +74,8 @@ def _is_main(pid: int, proc: str) -> bool:
 
 
 def _unit_restarts(unit: str) -> bool:
+    import subprocess  # only here: slow to import, and few are asked this
+
     command = ["systemctl", "show", "--property=Restart", "--value", unit]
     try:
         shown = subprocess.run(

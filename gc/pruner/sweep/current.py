@@ -11,7 +11,7 @@ everything that an undecided run took; *recover* undoes or ends what an interrup
 from __future__ import annotations
 
 import math
-import uuid
+import os
 from collections.abc import Iterator, Sequence
 
 from pruner.decide.plan import Removal
@@ -196,7 +196,7 @@ def recover(storage: Storage, now: float, settle: float) -> str:
         storage.remove_folder(CURRENT)
         return ""
     if read_journal(storage, CURRENT).decided:
-        finish(storage, math.ceil(now + settle), uuid.uuid4().hex[:8])
+        finish(storage, math.ceil(now + settle), os.urandom(4).hex())
         return "an interrupted run was finished: what it had taken away is in the trash"
     count = undo(storage)
     return f"an interrupted run was undone: {count} links are back in their places"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import socket
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TypeVar
@@ -131,8 +130,13 @@ def locked_beside_a_run(storage: Storage, clock: Clock) -> Generator[bool]:
         lock.give_back()
 
 
+def machine() -> str:
+    """The name of this machine, or of the pod."""
+    return os.uname().nodename
+
+
 def _owner() -> str:
-    return f"{socket.gethostname()}, pid {os.getpid()}"
+    return f"{machine()}, pid {os.getpid()}"
 
 
 @contextmanager
@@ -160,7 +164,7 @@ def measure_skew(storage: Storage, clock: Clock) -> float:
     skew = storage.stat(LOCK).mtime - clock.now()
     try:
         if abs(skew) >= TOLERANCE:
-            storage.write(SKEW, f"{socket.gethostname()} {skew:.3f}\n".encode())
+            storage.write(SKEW, f"{machine()} {skew:.3f}\n".encode())
             return skew
         storage.remove(SKEW)
     except FileNotFoundError:
@@ -180,7 +184,7 @@ def remembered_skew(storage: Storage) -> float:
             return 0.0
     host, _, skew = content.decode(errors="replace").strip().partition(" ")
     try:
-        return float(skew) if host == socket.gethostname() else 0.0
+        return float(skew) if host == machine() else 0.0
     except ValueError:
         return 0.0
 

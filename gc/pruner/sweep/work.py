@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
+import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,7 +55,7 @@ class Work:
     caches: Caches
     lock: Lock
     expired: Mapping[str, Removal]
-    id: str = field(default_factory=lambda: uuid.uuid4().hex[:8])
+    id: str = field(default_factory=lambda: os.urandom(4).hex())
     done: Execution = field(default_factory=Execution)
 
     @property

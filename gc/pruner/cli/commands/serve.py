@@ -14,7 +14,7 @@ from pruner.decide.fuses import check_storage
 from pruner.errors import PrunerError
 from pruner.observe.service import Service
 from pruner.observe.surroundings import Watch
-from pruner.registry.asking import ca_file
+from pruner.registry.config import ca_file
 from pruner.settings.table import TABLE, Part
 from pruner.sweep import state
 from pruner.sweep.place import Place
