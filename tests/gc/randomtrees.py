@@ -16,9 +16,14 @@ AGES = (5.0, 300.0, 7200.0, 2592000.0)
 """Seconds: some younger than any grace, some between the delays, most beyond all of them."""
 
 
+def _layer(dice: random.Random) -> bytes:
+    """No layer begins as a manifest does, by which the slow way tells them apart."""
+    return b"layer " + layer(f"{dice.random()}", 24)
+
+
 def images(dice: random.Random) -> list[Image]:
     """Images that share layers, indexes over some of them, artifacts and signatures about others."""
-    layers = [layer(f"{dice.random()}", 24) for _ in range(6)]
+    layers = [_layer(dice) for _ in range(6)]
     made = [
         image(dice.sample(layers, dice.randint(1, 4)), f"image {number}", oci=dice.random() < 0.5)
         for number in range(dice.randint(2, 6))
@@ -30,9 +35,14 @@ def images(dice: random.Random) -> list[Image]:
     return made
 
 
-def sound(tree: TreeBuilder, dice: random.Random) -> list[Image]:
-    """Pushes, tags that move on, untagged pushes, signatures, and blobs that nothing refers to."""
+def sound(tree: TreeBuilder, dice: random.Random, now: float) -> None:
+    """Pushes, tags that move on, untagged pushes, signatures, and blobs that nothing refers to.
+
+    What one push wrote has one age, and later ones are younger. `now` is before this moment, in seconds since
+    the epoch.
+    """
     made = images(dice)
+    moments = sorted((now - age for age in dice.choices((*AGES, AGES[-1], AGES[-1]), k=100)), reverse=True)
     names = dice.sample(NAMES, dice.randint(1, 4))
     for name in names:
         for pushed in dice.sample(made, dice.randint(1, len(made))):
@@ -40,16 +50,25 @@ def sound(tree: TreeBuilder, dice: random.Random) -> list[Image]:
             if dice.random() < 0.2:
                 tags = [cosign_tag(dice.choice(made).digest)]
             tree.push(name, pushed, *tags)
+            _settle(tree.root, now, moments.pop())
         for _ in range(dice.randint(0, 2)):
-            tree.link_layer(name, tree.blob(layer(f"loose {dice.random()}", 24)))
+            tree.link_layer(name, tree.blob(_layer(dice)))
+            _settle(tree.root, now, moments.pop())
         if dice.random() < 0.2 and (tags := sorted(tree.repository(name).glob("_manifests/tags/*"))):
             shutil.rmtree(dice.choice(tags) / "current")
-    tree.blob(layer(f"nobody's {dice.random()}", 24))
-    return made
+    tree.blob(_layer(dice))
+    _settle(tree.root, now, moments.pop())
+
+
+def _settle(root: Path, now: float, moment: float) -> None:
+    """Give one time to what was written since the last call."""
+    for path in (*walk(root), root):
+        if path.lstat().st_mtime > now:
+            os.utime(path, (moment, moment), follow_symlinks=False)
 
 
 def grow_old(root: Path, now: float, dice: random.Random) -> None:
-    """Give everything in the tree one of the ages."""
+    """Give everything in the tree one of the ages, each for itself."""
     for path in sorted(walk(root)):
         moment = now - dice.choice((*AGES, AGES[-1], AGES[-1]))
         os.utime(path, (moment, moment), follow_symlinks=False)
@@ -124,7 +143,9 @@ def _replace(tree: TreeBuilder, dice: random.Random) -> None:
 def _litter(tree: TreeBuilder, dice: random.Random) -> None:
     path = _any(tree, dice, "**/")
     if path is not None:
-        name = dice.choice(("link.1f.tmp", "data.tmp", "foreign", "_odd", "sha256", "md5", "ab", "signatures"))
+        name = dice.choice(
+            ("link.1f.tmp", "data.tmp", "foreign", "_odd", "sha256", "md5", "ab", "signatures")
+        )
         place = path / name
         if not os.path.lexists(place):
             write(place, b"x") if dice.random() < 0.6 else place.mkdir()
@@ -132,7 +153,7 @@ def _litter(tree: TreeBuilder, dice: random.Random) -> None:
 
 def _alias(tree: TreeBuilder, dice: random.Random) -> None:
     name = dice.choice(NAMES)
-    content = image([layer(f"{dice.random()}", 24)], "alias").content
+    content = image([_layer(dice)], "alias").content
     path = _any(tree, dice, *_DATA)
     if path is not None and path.is_file():
         content = path.read_bytes()

@@ -16,7 +16,6 @@ from pruner.clock import SystemClock
 from pruner.errors import ConfigError
 from pruner.observe.pulse import teller
 from pruner.registry import config as registry_config
-from pruner.registry import pods
 from pruner.registry.registries import Registries
 from pruner.settings.table import TABLE, read_settings
 from pruner.storage.filesystem import FileSystem
@@ -90,11 +89,16 @@ class Call:
             return running_images(KubernetesApi.of_pod(environ, clock))
 
         def registries(clock: SystemClock) -> Registries:
+            elsewhere = None
+            if settings.protect_running:
+                from pruner.registry import pods  # only in a cluster
+
+                elsewhere = pods.seen_by(environ, clock)
             return Registries(
                 clock,
                 ca=registry_config.ca_file(environ),
                 restart=settings.restart,
-                elsewhere=pods.seen_by(environ, clock) if settings.protect_running else None,
+                elsewhere=elsewhere,
                 in_pod="KUBERNETES_SERVICE_HOST" in environ,
             )
 

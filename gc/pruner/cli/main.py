@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -43,6 +44,7 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     try:
         clock.sleep(0)
         if not command.changes(arguments):
+            gc.disable()  # it ends soon, and would only walk through a million things that all stay
             anywhere.append(True)  # what changes something ends at its safe points: as it sleeps or reports
         return command.run(Call(command, arguments, environ, clock))
     except PrunerError as error:

@@ -11,10 +11,11 @@ and then the repository is kept whole after all, and the walk goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from pruner.decide import retention
 from pruner.decide.marks import Marks, RepositoryMarks
+from pruner.decide.referrers import reaches, subject_key
 from pruner.decide.roots import RepositoryRoots, Rules, pin_reason
 from pruner.tree.digests import Key, key_of, text_of, unpack
 from pruner.tree.library import Library
@@ -71,33 +72,34 @@ class _Marker:
         self.referrers: dict[tuple[str, Key], list[Key]] = {}
         self.holders: dict[Key, list[str]] | None = None
         self.waiting: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        self.touched: set[str] = set()  # repositories of which more lives than when they were examined
+        self.needed: tuple[str, set[Key]] = "", set()  # of the repository that was asked for last
 
     def marks(self) -> Marks:
         for name, repository in self.tree.repositories.items():
             self._start(name, repository, self.roots[name])
         self._start_referrer_tags()
         self._walk()
-        examined: set[str] = set()
+        pins: list[tuple[str, Key, str]] = []
+        for name, repository in self.tree.repositories.items():
+            found = list(self._pins(name, repository))
+            if found:
+                pins.extend(found)
+                self.touched.add(name)
+            else:
+                self._examine(name, repository)
+        self.pending.extend(pins)
         while True:
-            for name, repository in self.tree.repositories.items():
-                if name not in examined:
-                    self._pin(name, repository)
-                    examined.add(name)
             self._walk()
-            for name, repository in self.tree.repositories.items():
-                self._examine(repository, self.result.repositories[name])
+            for name in sorted(self.touched):
+                self._examine(name, self.tree.repositories[name])
             for name, tag in [each for tags in self.waiting.values() for each in tags]:
                 self.tree.repositories[name].tags.closely(tag)
-            damaged = [
-                name
-                for name, repository in self.tree.repositories.items()
-                if repository.damage and self.result.repositories[name].whole is None
-            ]
-            if not damaged:
+            for name, repository in self.tree.repositories.items():
+                if repository.damage:
+                    self._keep_whole(name, repository.damage[0])
+            if not (self.pending or self.touched):
                 break
-            for name in damaged:
-                self._keep_whole(name, self.tree.repositories[name].damage[0])
-            self._walk()
         for key, tags in self.waiting.items():
             for name, tag in tags:
                 if (marks := self.result.repositories[name]).whole is None:
@@ -107,8 +109,8 @@ class _Marker:
     def _start(self, name: str, repository: Repository, roots: RepositoryRoots) -> None:
         self.result.repositories[name].dropped_tags.update(roots.dropped)
         revisions = repository.revisions
-        keys = list(revisions.keys_listed())
-        for key in keys:
+        images = self.library.images
+        for key in [key for key in revisions.keys_listed() if key not in images]:
             found = self.library.find(key)
             if isinstance(found, bytes) or found is None or revisions.at(key) is None:
                 continue
@@ -133,14 +135,14 @@ class _Marker:
             if key in revisions.listed or key in revisions.held:
                 self.pending.append((name, key, "" if self.library.find(key) is None else reason))
 
-    def _pin(self, name: str, repository: Repository) -> None:
-        """Examine the revisions that no tag leads to: some stay for their age, or by policy."""
+    def _pins(self, name: str, repository: Repository) -> Iterator[tuple[str, Key, str]]:
+        """Examine the revisions that no tag leads to: those that stay for their age, or by policy."""
         marks = self.result.repositories[name]
         if marks.whole is not None:
             return
+        self._needed(name)
         roots, revisions = self.roots[name], repository.revisions
-        live = marks.live
-        left = [key for key in revisions.keys_listed() if key not in live]
+        left = [key for key in revisions.keys_listed() if key not in marks.live]
         revisions.examine(left)
         after = retention.untagged_after(name, self.rules.policies, self.rules.untagged_after)
         for key in left:
@@ -148,9 +150,9 @@ class _Marker:
             reason = pin_reason(link, self.rules, after) if link is not None else None
             if link is not None and reason is not None:
                 roots.pinned.setdefault(link.named, reason)
-                self.pending.append((name, key, "" if self.library.find(key) is None else reason))
+                yield name, key, "" if self.library.find(key) is None else reason
                 if link.target is not None and link.target != link.named:
-                    self.pending.append((name, key_of(link.target), ""))
+                    yield name, key_of(link.target), ""
 
     def _start_referrer_tags(self) -> None:
         """Tags named after a subject wait for it; one whose subject was never here is an ordinary root.
@@ -160,7 +162,7 @@ class _Marker:
         for name, roots in self.roots.items():
             for tag, subject in roots.referrers.items():
                 target = self.tree.repositories[name].tags.current[tag].target
-                if target is not None and self._reaches(target, subject):
+                if target is not None and reaches(self.library, target, subject):
                     self.pending.append((name, key_of(target), f"tag {tag}"))
                 else:
                     self.waiting.setdefault(subject, []).append((name, tag))
@@ -169,24 +171,6 @@ class _Marker:
             for key in [key for key in self.waiting if not blobs.start_with(*key)]:
                 self._wake(key)
 
-    def _reaches(self, root: str, key: tuple[str, str]) -> bool:
-        """Whether a tag is named after its own image or a part of it, so that it is no referrer."""
-        seen: set[str] = set()
-        pending = [root]
-        while pending:
-            digest = pending.pop()
-            if _subject_key(digest) == key:
-                return True
-            if digest in seen:
-                continue
-            seen.add(digest)
-            manifest = self.library.get(digest)
-            if isinstance(manifest, Manifest):
-                if any(_subject_key(blob) == key for blob in manifest.blobs):
-                    return True
-                pending.extend(manifest.children)
-        return False
-
     def _wake(self, key: tuple[str, str]) -> None:
         for name, tag in self.waiting.pop(key, ()):
             target = self.tree.repositories[name].tags.current[tag].target
@@ -194,19 +178,21 @@ class _Marker:
                 self.pending.append((name, key_of(target), f"tag {tag}"))
 
     def _walk(self) -> None:
+        images, repositories = self.library.images, self.result.repositories
         while self.pending:
             name, key, root = self.pending.pop()
-            marks = self.result.repositories[name]
+            marks = repositories[name]
             if key not in marks.live:
                 marks.live.add(key)
-                self._visit(name, key, root)
-            elif root and self.library.find(key) is None:
+                self.touched.add(name)
+                if key not in images or self.waiting or self.referrers:
+                    self._visit(name, key, root)
+            elif root and key not in images and self.library.find(key) is None:
                 self._keep_whole(name, f"{root}: its manifest {text_of(key)} is not there")
 
     def _visit(self, name: str, key: Key, root: str) -> None:
-        self.result.live.add(key)
         if self.waiting:
-            self._wake(_subject_key(text_of(key)))
+            self._wake(subject_key(text_of(key)))
         if self.referrers:
             for referrer in self.referrers.get((name, key), ()):
                 self.pending.append((name, referrer, ""))
@@ -217,18 +203,11 @@ class _Marker:
             self._keep_whole(name, f"manifest {text_of(key)}: {found}")
         if not isinstance(found, bytes | Manifest):
             return  # sparse, or an entry of an index that is a layer
-        blobs = unpack(found) if isinstance(found, bytes) else list(map(key_of, found.blobs))
-        self.result.live.update(blobs)
-        revisions = self.tree.repositories[name].revisions
         if self.waiting:
-            for blob in blobs:
-                self._wake(_subject_key(text_of(blob)))
-        if not revisions.listed.isdisjoint(blobs) or revisions.held:
-            for blob in blobs:
-                if blob in revisions.listed or blob in revisions.held:
-                    self.pending.append((name, blob, ""))  # the registry serves it as a manifest too
+            for blob in unpack(found) if isinstance(found, bytes) else map(key_of, found.blobs):
+                self._wake(subject_key(text_of(blob)))
         if isinstance(found, Manifest):
-            self.result.live.update(map(key_of, found.children))
+            revisions = self.tree.repositories[name].revisions
             for child in map(key_of, found.children):
                 self.pending.append((name, child, ""))
                 if revisions.at(child) is None:
@@ -247,6 +226,7 @@ class _Marker:
         marks = self.result.repositories[name]
         if marks.whole is not None:
             return
+        self.touched.add(name)
         marks.whole = reason
         marks.dropped_tags.clear()
         repository = self.tree.repositories[name]
@@ -255,42 +235,61 @@ class _Marker:
             for link in (*tag.index, *([tag.current] if tag.current else [])):
                 self.pending.extend((name, key_of(digest), "") for digest in link.digests)
 
-    def _examine(self, repository: Repository, marks: RepositoryMarks) -> None:
+    def _needed(self, name: str) -> set[Key]:
+        """What live manifests need in a repository.
+
+        A blob of one that is a revision there is live as well: the registry serves it as a manifest too.
+        """
+        if self.needed[0] != name or name in self.touched:
+            marks, revisions = self.result.repositories[name], self.tree.repositories[name].revisions
+            while True:
+                self.touched.discard(name)
+                needed = marks.needed()
+                also = needed.intersection(revisions.keys_listed()) - marks.live
+                if not also:
+                    break
+                self.pending.extend((name, key, "") for key in also)
+                self._walk()
+            self.needed = name, needed
+        return self.needed[1]
+
+    def _examine(self, name: str, repository: Repository) -> None:
         """Examine what goes with no damage coming to light: dead revisions, stale layers, dropped tags."""
+        self._walk()
+        needed = self._needed(name)
+        marks = self.result.repositories[name]
         marks.dead, marks.stale = [], []
-        layers = repository.layers
+        self.result.live.update(marks.live)
+        self.result.live.update(needed)
+        revisions, layers, live = repository.revisions, repository.layers, marks.live
         if marks.whole is not None:
             marks.dropped_tags.clear()
             self.result.live.update(repository.may_mean(layers))
             return
         for tag in marks.dropped_tags:
             repository.tags.closely(tag)
-        revisions, live = repository.revisions, marks.live
-        marks.dead = [
-            key for key in revisions.keys_listed() if key not in live and self._goes(revisions, key)
-        ]
-        needed = marks.needed()
+        marks.dead = self._going(revisions, [key for key in revisions.keys_listed() if key not in live])
         left = [key for key in layers.keys_listed() if key not in needed]
         layers.examine((*left, *layers.aliases()))
-        for key in left:
-            found = layers.known(key)
-            if self._goes(layers, key):
-                marks.stale.append(key)
-            elif found is not None:
-                self.result.live.add(key)
+        marks.stale = self._going(layers, left)
+        if len(marks.stale) < len(left):
+            stale = set(marks.stale)
+            stays = [key for key in left if key not in stale and layers.known(key) is not None]
+            self.result.live.update(stays)
         for link in layers.unsound:
             self.result.live.update(map(key_of, link.digests))
 
-    def _goes(self, links: Links, key: Key) -> bool:
-        """Whether a link that was examined and is not needed may go."""
-        found = links.known(key)
-        if isinstance(found, Link):
-            return found.sound and not self.rules.stays(found)
-        if found is None or self.rules.young(found):
-            return False
-        return self.rules.only is None or (links.path_of(key), found) in self.rules.only
-
-
-def _subject_key(digest: str) -> tuple[str, str]:
-    algorithm, name = digest.split(":")
-    return algorithm, name[:64]
+    def _going(self, links: Links, keys: list[Key]) -> list[Key]:
+        """Those of the keys, examined and not needed, whose links may go."""
+        rules = self.rules
+        young, only = rules.young, rules.only
+        going: list[Key] = []
+        for key in keys:
+            found = links.known(key)
+            if isinstance(found, Link):
+                if not found.sound or rules.stays(found):
+                    continue
+            elif found is None or young(found) or not (only is None or (links.path_of(key), found) in only):
+                continue
+            going.append(key)
+        return going

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pruner.tree.digests import DigestSet, Key, key_of, unpack
+from pruner.tree.digests import DigestSet, Key, Keys, key_of, unpack
 from pruner.tree.library import Library
 from pruner.tree.manifests import Manifest
 from pruner.tree.whole import Repository
@@ -30,13 +30,11 @@ class RepositoryMarks:
 
     def needed(self) -> set[Key]:
         """What live manifests need here, besides themselves."""
-        needed: set[Key] = set()
-        find = self.library.find
+        images = self.library.images
+        needed = set(unpack(b"".join([images[key] for key in self.live if key in images])))
         for key in self.live:
-            found = find(key)
-            if isinstance(found, bytes):
-                needed.update(unpack(found))
-            elif isinstance(found, Manifest):
+            found = None if key in images else self.library.find(key)
+            if isinstance(found, Manifest):
                 needed.update(map(key_of, found.blobs))
                 needed.update(map(key_of, found.children))
         return needed
@@ -63,7 +61,7 @@ class RepositoryMarks:
 class Marks:
     """What stays: `live` are the keys whose bytes something that stays refers to."""
 
-    live: set[Key] = field(default_factory=set[Key])
+    live: Keys = field(default_factory=Keys)
     repositories: dict[str, RepositoryMarks] = field(default_factory=dict[str, RepositoryMarks])
 
     @property

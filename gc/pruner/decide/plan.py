@@ -211,9 +211,9 @@ class _Planner:
         found = self.candidates.old(self.rules)
         self.kept["younger than the grace"] += len(self.candidates) - len(found)
         owner = self.owners.get
-        owners = array("L", (owner(key, 0) for key in found.keys))
+        owners = array("L", [owner(key, 0) for bucket in found.buckets for key in bucket.unpacked()])
         reason = "nothing that stays refers to it"
-        return ManyBlobs(found.keys, found.sizes, found.mtimes, found.links, owners, self.names, reason)
+        return ManyBlobs(found, owners, self.names, reason)
 
     def _leftovers(self, kind: Kind, name: str, leftovers: list[Leftover], after: float) -> Few:
         removals: list[Removal] = []

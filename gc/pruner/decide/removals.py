@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby, islice
 from typing import Any, Literal, NamedTuple, Protocol, cast, overload
 
+from pruner.decide.candidates import Candidates
 from pruner.storage import Stat
 from pruner.tree import layout
 from pruner.tree.digests import Key, text_of
@@ -149,21 +152,17 @@ class ManyLinks:
 class ManyBlobs:
     """Blobs that go. `owners` is, for each, the place in `names` of the only repository that had it."""
 
-    keys: list[Key]
-    sizes: array[int]
-    mtimes: array[float]
-    links: array[int]
+    blobs: Candidates
     owners: array[int]
     names: list[str]
     reason: str
     kind: Kind = "blob"
 
     def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.owners)
 
     def __iter__(self) -> Iterator[Removal]:
-        columns = zip(self.keys, self.sizes, self.mtimes, self.links, self.owners, strict=True)
-        for key, size, mtime, links, owner in columns:
+        for (key, size, mtime, links), owner in zip(self.blobs, self.owners, strict=True):
             freed = size if links == 1 else 0
             path = layout.blob_path(key.hex(), len(key))
             stat = Stat(size, mtime, links)
@@ -172,27 +171,33 @@ class ManyBlobs:
 
     def totals(self) -> Iterator[tuple[str, Total]]:
         """Totals with their repository."""
-        counts = [0] * len(self.names)
+        counts = Counter(self.owners)
         freed = [0] * len(self.names)
-        for size, links, owner in zip(self.sizes, self.links, self.owners, strict=True):
-            counts[owner] += 1
-            if links == 1:
-                freed[owner] += size
-        return (
-            (name, Total(count, size)) for name, count, size in zip(self.names, counts, freed, strict=True)
-        )
+        at = 0
+        for bucket in self.blobs.buckets:
+            owners = self.owners[at : at + len(bucket)]
+            at += len(bucket)
+            for size, links, owner in zip(bucket.sizes, bucket.links, owners, strict=True):
+                if links == 1:
+                    freed[owner] += size
+        return ((name, Total(counts[at], freed[at])) for at, name in enumerate(self.names))
 
     def json(self, root: str) -> Iterator[str]:
         """Each as a JSON object."""
         above = json.dumps(f"{root}/{layout.BLOBS}")[1:-1]
         starts = [f'{{"kind": "blob", "repository": {json.dumps(name)}, "digest": "' for name in self.names]
         end = f', "reason": {json.dumps(self.reason)}}}'
-        for key, size, links, owner in zip(self.keys, self.sizes, self.links, self.owners, strict=True):
-            name = key.hex()
-            algorithm = f"sha{8 * len(key)}"
-            path = f"{above}/{algorithm}/{name[:2]}/{name}/data"
-            freed = size if links == 1 else 0
-            yield f'{starts[owner]}{algorithm}:{name}", "path": "{path}", "bytes": {freed}{end}'
+        at = 0
+        for bucket in self.blobs.buckets:
+            owners = self.owners[at : at + len(bucket)]
+            at += len(bucket)
+            algorithm = bucket.start[:6]
+            path = f'", "path": "{above}/{bucket.start}/'
+            columns = zip(bucket.unpacked(), bucket.sizes, bucket.links, owners, strict=True)
+            for key, size, links, owner in columns:
+                name = key.hex()
+                freed = size if links == 1 else 0
+                yield f'{starts[owner]}{algorithm}:{name}{path}{name}/data", "bytes": {freed}{end}'
 
 
 class Removals(Sequence[Removal]):
@@ -241,10 +246,16 @@ class Removals(Sequence[Removal]):
 
     def totals(self) -> Iterator[tuple[Kind, str, Total]]:
         """Totals by kind and repository (a pair may come more than once)."""
-        for part in self.parts:
-            for repository, total in part.totals():
-                if total.number:
-                    yield part.kind, repository, total
+        return iter(self._totals)
+
+    @cached_property
+    def _totals(self) -> list[tuple[Kind, str, Total]]:
+        return [
+            (part.kind, repository, total)
+            for part in self.parts
+            for repository, total in part.totals()
+            if total.number
+        ]
 
     def json(self, root: str) -> Iterator[str]:
         """Each as a JSON object, with absolute paths."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
+from typing import Any
 
 from pruner.errors import Busy
 from pruner.storage import Content, Entry, Kind, Odd, OneByOne, Stat, as_odd, is_odd, mounts
@@ -23,6 +24,7 @@ _OPEN = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO mus
 _TYPE = 0o170000
 _KINDS: dict[int, Kind] = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "symlink"}
 _64_BITS = 0xFFFF_FFFF_FFFF_FFFF
+_new: Any = vars(tuple)["__new__"]  # of a tuple that has names: half the time of what calls it with them
 
 
 class FileSystem(OneByOne):
@@ -95,6 +97,7 @@ class FileSystem(OneByOne):
         above = f"{self.root}/"
         settled = int((time.time() - GRAIN) * 1e9)
         open_, fstat, read, close, regular = os.open, os.fstat, os.read, os.close, stat.S_IFREG
+        new = _new
         for path in paths:
             try:
                 handle = open_(above + path, _OPEN)
@@ -122,7 +125,7 @@ class FileSystem(OneByOne):
                 close(handle)
             changed = found.st_ctime_ns
             version = (changed ^ (found.st_ino << 24)) & _64_BITS if changed < settled else 0
-            yield Content(content, found.st_mtime, version)
+            yield new(Content, (content, found.st_mtime, version))
 
     def chunks(self, path: str, size: int) -> Iterator[bytes]:
         """The content of a file, `size` bytes at a time."""
@@ -138,6 +141,7 @@ class FileSystem(OneByOne):
         """`stat` for each path, in order."""
         above, lstat = f"{self.root}/", os.lstat
         settled = (time.time() - GRAIN) * 1e9
+        new, kind_of = _new, _KINDS.get
         for path in paths:
             try:
                 found = lstat(above + path)
@@ -145,8 +149,11 @@ class FileSystem(OneByOne):
                 if not (isinstance(error, FileNotFoundError) or is_odd(error)):
                     raise
                 yield None
-            else:
-                yield _stat(found, settled)
+                continue
+            changed = found.st_ctime_ns
+            version = (changed ^ (found.st_ino << 24)) & _64_BITS if changed < settled else 0
+            kind = kind_of(found.st_mode & _TYPE, "other")
+            yield new(Stat, (found.st_size, found.st_mtime, found.st_nlink, version, kind))
 
     def remove(self, path: str) -> None:
         """Remove a file."""

@@ -19,6 +19,7 @@ from pruner.storage import Storage, read_errors
 from pruner.sweep import current, state, trash
 from pruner.tree.index import Index
 from pruner.tree.library import Library
+from pruner.tree.reading import Known
 from pruner.tree.scan import Progress
 
 
@@ -113,8 +114,9 @@ class Place:
         with read_errors(self.storage):
             journal = current.read_journal(self.storage, current.CURRENT)
         held = () if journal.decided else tuple(held.removal for held in journal.held)
-        library = Library(self.storage, Index.read(self.storage))
-        look = self.observer(time, library).look(interrupted=held, trashed=self.trashed())
+        library = Library(self.storage, Index.read(self.storage), saves=False)
+        observer = replace(self.observer(time, library), known=Known(keeps=False))
+        look = observer.look(interrupted=held, trashed=self.trashed())
         warnings = [*look.warnings, *skew_notes(time)]
         if journal.held:
             warnings.append(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from pruner.clock import RunTime
 from pruner.decide.fuses import check_plan
@@ -12,13 +13,13 @@ from pruner.decide.removals import Removals
 from pruner.errors import Refused, RegistryError
 from pruner.settings.durations import format_duration
 from pruner.sweep import state
-from pruner.sweep.execute import execute
-from pruner.sweep.flush import RegistryCaches
 from pruner.sweep.place import Place, skew_notes
-from pruner.sweep.work import Execution
 from pruner.tree.index import Index
 from pruner.tree.library import Library
 from pruner.tree.whole import Tree
+
+if TYPE_CHECKING:
+    from pruner.sweep.work import Execution
 
 EMPTY = Plan(Removals(), {}, {}, ())
 
@@ -84,7 +85,7 @@ def run(place: Place) -> Outcome:
         if place.settings.mode == "readonly" and look.plan.of(*LINKS, "blob"):
             look, done = _in_window(place, observer, lock, notes)
         else:
-            done = execute(look, observer, RegistryCaches(place, is_restarted_later=False), lock)
+            done = _execute(place, look, observer, lock, is_restarted_later=False)
         if unsaved := library.save(place.storage, look.tree):
             notes.append(unsaved)
         done.phases = {"first look": round(looked, 3), **done.phases}
@@ -107,7 +108,16 @@ def _in_window(
             observer = replace(observer, grace=place.settings.grace)
         look = observer.look(trashed=place.trashed())
         check_plan(look.tree, look.plan, place.settings)
-        return look, execute(look, observer, RegistryCaches(place, is_restarted_later=not unverified), lock)
+        return look, _execute(place, look, observer, lock, is_restarted_later=not unverified)
+
+
+def _execute(
+    place: Place, look: Look, observer: Observer, lock: state.Lock, *, is_restarted_later: bool
+) -> Execution:
+    from pruner.sweep.execute import execute  # only here: a plan is to start fast
+    from pruner.sweep.flush import RegistryCaches
+
+    return execute(look, observer, RegistryCaches(place, is_restarted_later), lock)
 
 
 def _check_registries(place: Place) -> list[str]:
@@ -118,5 +128,9 @@ def _check_registries(place: Place) -> list[str]:
 
 def _nothing(place: Place, time: RunTime, *, executed: bool) -> Outcome:
     note = f"{place.given} has no registry's tree yet: there is nothing to prune"
-    done = Execution() if executed else None
+    done = None
+    if executed:
+        from pruner.sweep.work import Execution  # only here, as above
+
+        done = Execution()
     return Outcome(place.storage.root, Tree(), EMPTY, time.elapsed, (note,), done)

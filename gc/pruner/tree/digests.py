@@ -5,7 +5,7 @@ A key is what a digest's hex part says. Its length tells the algorithm, so nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 
 from pruner.tree import layout
 
@@ -45,6 +45,59 @@ def pack(algorithm: str, names: list[str]) -> tuple[bytes, list[str]]:
 def unpack(packed: bytes, length: int = 32) -> list[Key]:
     """The keys of `length` bytes that stand one after the other."""
     return [packed[at : at + length] for at in range(0, len(packed), length)]
+
+
+def length_of(start: str) -> int:
+    """The length in bytes of the keys of an algorithm, or of a folder of blobs such as `sha256/ab`."""
+    return int(start[3:6]) // 8
+
+
+class Keys(Set[Key]):
+    """A set of a great many keys: those that begin alike stand one after the other until they are asked for.
+
+    That takes a third of the room. Those who ask in the order of the keys do not make a set twice.
+    """
+
+    def __init__(self, keys: Iterable[Key] = ()) -> None:
+        self._parts: dict[int, list[bytearray]] = {32: [bytearray() for _ in range(256)]}
+        self._made: tuple[int, set[Key]] | None = None
+        self.update(keys)
+
+    def update(self, keys: Iterable[Key]) -> None:
+        """Take more in."""
+        self._made = None
+        parts = self._parts[32]
+        for key in keys:
+            if len(key) == 32:
+                parts[key[0]] += key
+            else:
+                others = self._parts.setdefault(len(key), [bytearray() for _ in range(256)])
+                others[key[0]] += key
+
+    def beginning_with(self, first: int) -> set[Key]:
+        """Those whose first byte is that."""
+        if self._made is None or self._made[0] != first:
+            made: set[Key] = set()
+            for length, parts in self._parts.items():
+                made.update(unpack(bytes(parts[first]), length))
+            self._made = first, made
+        return self._made[1]
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, bytes) and key in self.beginning_with(key[0])
+
+    def __iter__(self) -> Iterator[Key]:
+        for first in range(256):
+            yield from self.beginning_with(first)
+
+    def __len__(self) -> int:
+        return sum(len(self.beginning_with(first)) for first in range(256))
+
+    def copy(self) -> Keys:
+        """Another one with the same keys."""
+        copied = Keys()
+        copied._parts = {length: [*map(bytearray, parts)] for length, parts in self._parts.items()}
+        return copied
 
 
 class DigestSet(Set[str]):

@@ -4,7 +4,7 @@ An entry says what the bytes of a digest said when they were last read and found
 file looked like then (size, time, version). It counts only while the file still looks so; whatever is
 doubtful is read again. The file is a copy and never the truth: it may be removed at any time.
 
-    8 bytes   magic and version
+    8 bytes   magic, and which reading of manifests it is of
     4 bytes   CRC-32 of the rest
     entries   length of the key, kind, lengths of what follows; size, mtime, version of the file; the key;
               for an image the keys of its blobs, for others all that Manifest says
@@ -19,10 +19,10 @@ from collections.abc import Iterable, Iterator
 from pruner.storage import Stat, View
 from pruner.tree import layout
 from pruner.tree.digests import NAMES, Key, key_of, text_of
-from pruner.tree.manifests import Manifest
+from pruner.tree.manifests import READING, Manifest
 
 PATH = f"{layout.STATE}/manifests"
-MAGIC = b"prnmnf\x00\x01"
+MAGIC = b"prnmnf\x00" + bytes((READING,))
 _CHECKSUM = struct.Struct("<I")
 _HEAD = struct.Struct("<BBHIqdQ")  # length of the key, kind, length of the extra, of the blobs; the stat
 _PLAIN, _OTHER = 0, 1

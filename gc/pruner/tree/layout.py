@@ -6,6 +6,7 @@ Every path is relative to the root directory of the storage and has no leading s
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 BASE = "docker/registry/v2"
 BLOBS = f"{BASE}/blobs"
@@ -59,6 +60,18 @@ def blob_data(digest: str) -> str:
 def blob_path(name: str, length: int = 32) -> str:
     """The same from the hex part alone; `length` is that of the digest in bytes."""
     return f"{BLOBS}/sha{8 * length}/{name[:2]}/{name}/data"
+
+
+_SHA256 = f"{BLOBS}/sha256"
+
+
+def blob_paths(keys: Iterable[bytes]) -> list[str]:
+    """The same for each of the keys, which are the hex parts as bytes."""
+    names = [key.hex() for key in keys]
+    return [
+        f"{_SHA256}/{name[:2]}/{name}/data" if len(name) == 64 else blob_path(name, len(name) // 2)
+        for name in names
+    ]
 
 
 def tag_folder(path: str) -> str | None:

@@ -5,7 +5,7 @@ The manifests of images, of which a registry has by far the most, are kept as th
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
 from pruner.storage import Odd, Stat, Storage, View, read_errors
@@ -24,13 +24,17 @@ Found = bytes | Manifest | Damaged | None
 class Library:
     """Reads manifests from a storage.
 
-    `reads` counts the reads, for those who assert on the work done. `index` is what an earlier run knew.
+    `images` has the keys of the blobs of each image's manifest that was loaded. `reads` counts the reads, for
+    those who assert on the work done. `index` is what an earlier run knew; `saves` is False when nothing is
+    to be told to a later one.
     """
 
-    def __init__(self, storage: View, index: Index | None = None) -> None:
+    def __init__(self, storage: View, index: Index | None = None, *, saves: bool = True) -> None:
         self._view = storage
         self._index = index
-        self._known: dict[Key, bytes | Manifest] = {}
+        self._saves = saves
+        self.images: dict[Key, bytes] = {}
+        self._others: dict[Key, Manifest] = {}
         self._seen: dict[Key, Stat] = {}
         self._missing: dict[Key, Damaged | None] = {}
         self.reads = 0
@@ -50,24 +54,27 @@ class Library:
 
     def find(self, key: Key) -> Found:
         """The same, an image's manifest as the keys of its blobs."""
-        known = self._known.get(key)
+        known = self.images.get(key) or self._others.get(key)
         if known is not None:
             return known
         if key not in self._missing:
             self.load((key,))
-        return self._known.get(key) or self._missing.get(key)
+        return self.images.get(key) or self._others.get(key) or self._missing.get(key)
 
     def load(self, keys: Collection[Key]) -> None:
         """Read those that are not known yet, in bulk; raises ReadError."""
-        known, missing = self._known, self._missing
-        new = [key for key in keys if key not in known and key not in missing]
+        new = self._unknown(keys)
         with read_errors(self._view):
             if self._index is not None and new:
                 new = self._recall(new, self._index)
             self._read(new)
 
+    def _unknown(self, keys: Iterable[Key]) -> list[Key]:
+        images, others, missing = self.images, self._others, self._missing
+        return [key for key in keys if key not in images and key not in others and key not in missing]
+
     def _read(self, keys: list[Key]) -> None:
-        paths = [layout.blob_path(key.hex(), len(key)) for key in keys]
+        paths = layout.blob_paths(keys)
         self.reads += len(keys)
         for key, content in zip(keys, self._view.read_many(paths, SIZE_LIMIT), strict=True):
             if content is None:
@@ -77,12 +84,11 @@ class Library:
             else:
                 try:
                     check(content.content, key)
-                    found = plain(content.content)
-                    self._known[key] = parse(content.content) if found is None else found
+                    self._learn(key, plain(content.content) or parse(content.content))
                 except Damaged as damage:
                     self._missing[key] = damage
                 else:
-                    if content.version:
+                    if self._saves and content.version:
                         size = len(content.content)
                         self._seen[key] = Stat(size, content.mtime, 1, content.version)
 
@@ -91,13 +97,19 @@ class Library:
         held = [key for key in keys if key in index]
         if not held:
             return keys
-        paths = [layout.blob_path(key.hex(), len(key)) for key in held]
-        for key, stat in zip(held, self._view.stat_many(paths), strict=True):
+        for key, stat in zip(held, self._view.stat_many(layout.blob_paths(held)), strict=True):
             found = index.get(key, stat) if stat is not None and stat.kind == "file" else None
             if found is not None and stat is not None:
-                self._known[key] = found
-                self._seen[key] = stat
-        return [key for key in keys if key not in self._known]
+                self._learn(key, found)
+                if self._saves:
+                    self._seen[key] = stat
+        return self._unknown(keys)
+
+    def _learn(self, key: Key, found: bytes | Manifest) -> None:
+        if isinstance(found, bytes):
+            self.images[key] = found
+        else:
+            self._others[key] = found
 
     def save(self, storage: Storage, tree: Tree) -> str:
         """Write what the next run may know of the manifests in `tree`, when it is not known already.
@@ -105,7 +117,7 @@ class Library:
         A disk that has no room for it, or that cannot be written, is not a reason to fail, since it is a
         copy: then a sentence says so, else it is empty.
         """
-        seen, known = self._seen, self._known
+        seen = self._seen
         keys = {
             key
             for repository in tree.repositories.values()
@@ -114,7 +126,7 @@ class Library:
         }
         if self._index is not None and len(self._index) == len(keys) and not self.reads:
             return ""
-        index = Index.of((key, seen[key], known[key]) for key in sorted(keys))
+        index = Index.of((key, seen[key], self.images.get(key) or self._others[key]) for key in sorted(keys))
         try:
             storage.write(PATH, bytes(index))
         except OSError as error:

@@ -12,7 +12,7 @@ from pruner.tree import layout
 from pruner.tree.digests import NAMES, Key, key_of, text_of, unpack
 from pruner.tree.model import Current, Link, Tag
 
-ReadLinks = Callable[["Links", Iterable[Key]], Iterator[float | Link | None]]
+ReadLinks = Callable[["Links", list[Key]], list[float | Link | None]]
 """Reads links closely, and notes what else lies in their folders. Of a sound link it gives the mtime alone: a
 run examines a hundred thousand."""
 
@@ -34,13 +34,13 @@ class Links(Mapping[str, Link]):
         self._known: dict[Key, float | Link | None] = {}
         self._set: frozenset[Key] | None = None
 
-    def keys_listed(self) -> Iterator[Key]:
+    def keys_listed(self) -> list[Key]:
         """The keys of all folders, and of what is held."""
-        for length, packed in self.packed.items():
-            yield from unpack(packed, length)
+        keys = [key for length, packed in self.packed.items() for key in unpack(packed, length)]
         if self.held:
             listed = self.listed
-            yield from (key for key in self.held if key not in listed)
+            keys += (key for key in self.held if key not in listed)
+        return keys
 
     def aliases(self) -> list[Key]:
         """The keys of other algorithms than sha256: their links say which sha256 they stand for."""
@@ -83,14 +83,20 @@ class Links(Mapping[str, Link]):
         """Where a link lies."""
         return f"{self.path}/{NAMES[len(key)]}/{key.hex()}/link"
 
+    def paths_of(self, keys: Iterable[Key]) -> list[str]:
+        """The same for each of the keys."""
+        above = {length: f"{self.path}/{name}/" for length, name in NAMES.items()}
+        return [f"{above[len(key)]}{key.hex()}/link" for key in keys]
+
     def examine(self, keys: Iterable[Key]) -> None:
         """Read those that were not read yet, in bulk; raises ReadError."""
         known, held = self._known, self.held
         new = [key for key in keys if key not in known]
-        for key, link in zip(new, self._read(self, new), strict=True):
-            known[key] = held.get(key) if link is None else link
-            if isinstance(link, Link) and not link.sound:
-                self.unsound.append(link)
+        found = self._read(self, new)
+        self.unsound.extend(link for link in found if isinstance(link, Link) and not link.sound)
+        if held:
+            found = [held.get(key) if link is None else link for key, link in zip(new, found, strict=True)]
+        known.update(zip(new, found, strict=True))
 
     def at(self, key: Key) -> Link | None:
         """The link; None when there is none. Raises ReadError."""

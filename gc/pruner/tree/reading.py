@@ -26,8 +26,9 @@ _Packed = tuple[bytes, list[Entry]]
 @dataclass(slots=True)
 class Known:
     """What earlier looks of one run saw: by path, what was listed with the folder's stamp at that time, and
-    what tags named with their link's version."""
+    what tags named with their link's version. `keeps` is False where no later look asks for the tags."""
 
+    keeps: bool = True
     folders: dict[str, tuple[object, _Listing]] = field(default_factory=dict[str, tuple[object, _Listing]])
     digests: dict[str, tuple[object, _Packed]] = field(default_factory=dict[str, tuple[object, _Packed]])
     tags: dict[str, dict[str, tuple[int, Current]]] = field(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 
 from pruner.storage import Content, Entry, Odd, Stat, read_errors
 from pruner.tree import layout
@@ -12,6 +13,7 @@ from pruner.tree.model import Contents, Current, Link, Tag
 from pruner.tree.reading import LINK_LIMIT, Reader
 from pruner.tree.whole import Repository
 
+_SHA256 = re.compile(rb"sha256:[0-9a-f]{64}")
 _PARTS = ("_manifests", "_layers", "_uploads")
 
 _ONE_FOLDER = 3
@@ -61,9 +63,9 @@ def _links(reader: Reader, path: str, found: Contents, *, are_revisions: bool) -
         for entry in strange:
             reader.stray(f"{path}/{algorithm}/{entry.name}", entry, found)
 
-    def read(links: Links, keys: Iterable[Key]) -> Iterator[float | Link | None]:
+    def read(links: Links, keys: list[Key]) -> list[float | Link | None]:
         with read_errors(reader.view):
-            yield from _read_links(reader, links, list(keys), found, are_revisions=are_revisions)
+            return list(_read_links(reader, links, keys, found, are_revisions=are_revisions))
 
     return Links(path, packed, read)
 
@@ -71,7 +73,7 @@ def _links(reader: Reader, path: str, found: Contents, *, are_revisions: bool) -
 def _read_links(
     reader: Reader, links: Links, keys: list[Key], found: Contents, *, are_revisions: bool
 ) -> Iterator[float | Link | None]:
-    paths = [links.path_of(key) for key in keys]
+    paths = links.paths_of(keys)
     for key, path, content in zip(keys, paths, reader.view.read_many(paths, LINK_LIMIT), strict=True):
         digest = text_of(key)
         if isinstance(content, Content) and content.content == digest.encode():
@@ -99,26 +101,44 @@ class _Tags:
         for entry in others:
             self.reader.stray(f"{self.path}/{entry.name}", entry, self.found)
         # A tag is looked at itself in every look: its folder does not tell when its link is written again.
-        known = self._unchanged(sorted(names))
-        new = [name for name in sorted(names) if name not in known]
+        names.sort()
+        known = self._unchanged(names)
+        new = [name for name in names if name not in known] if known else names
+        seen = dict(known)
         paths = [f"{self.path}/{name}/current/link" for name in new]
-        seen = {name: known[name] for name in known}
-        contents = list(self.reader.view.read_many(paths, LINK_LIMIT))
-        histories = self.reader.view.stat_many(f"{self.path}/{name}/index/sha256" for name in new)
+        contents = self.reader.view.read_many(paths, LINK_LIMIT)
+        histories = self.reader.view.stat_many([f"{self.path}/{name}/index/sha256" for name in new])
         for name, path, content, history in zip(new, paths, contents, histories, strict=True):
-            if content is None or isinstance(content, Odd):
-                self._take_closely(name)
-                continue
-            current = self.reader.current(path, content)
-            if current is None or current.target is None or self._has_history(name, current.target, history):
+            current = self._simple(content, history)
+            if current is None and isinstance(content, Content):
+                current = self.reader.current(path, content)
+                if current is not None and (
+                    current.target is None or self._has_history(name, current.target)
+                ):
+                    current = None
+            if current is None or not isinstance(content, Content):
                 self._take_closely(name)
                 continue
             self.tags.current[name] = current
             if content.version:
                 seen[name] = content.version, current
         self.tags.current.update((name, current) for name, (_, current) in known.items())
-        self.reader.known.tags[self.path] = seen
+        if self.reader.known.keeps:
+            self.reader.known.tags[self.path] = seen
         return self.tags
+
+    def _simple(self, content: Content | Odd | None, history: Stat | None) -> Current | None:
+        """What a tag names that ever named one manifest alone, by the number of links of its history."""
+        if (
+            isinstance(content, Content)
+            and history is not None
+            and history.links == _ONE_FOLDER
+            and history.kind == "folder"
+            and not self.has_aliases
+            and _SHA256.fullmatch(content.content)
+        ):
+            return Current(content.content.decode(), content.mtime)
+        return None
 
     def _unchanged(self, names: list[str]) -> dict[str, tuple[int, Current]]:
         old = self.reader.known.tags.get(self.path)
@@ -129,12 +149,10 @@ class _Tags:
         stats = zip(held, self.reader.view.stat_many(paths), strict=True)
         return {name: old[name] for name, stat in stats if stat is not None and stat.version == old[name][0]}
 
-    def _has_history(self, name: str, target: str, history: Stat | None) -> bool:
+    def _has_history(self, name: str, target: str) -> bool:
         """Whether anything but the link of what the tag names now lies in its history."""
         if self.has_aliases or not target.startswith("sha256:"):
             return True
-        if history is not None and history.kind == "folder" and history.links == _ONE_FOLDER:
-            return False
         try:
             names, others = self.reader.view.folders(f"{self.path}/{name}/index/sha256")
         except OSError:

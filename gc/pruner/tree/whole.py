@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pruner.storage import View, read_errors
 from pruner.tree import layout
-from pruner.tree.digests import NAMES, Key, key_of, text_of, unpack
+from pruner.tree.digests import NAMES, Key, key_of, length_of, text_of, unpack
 from pruner.tree.links import Links, Tags
 from pruner.tree.model import Contents, Folder
 
@@ -67,7 +67,7 @@ class Blobs(Set[str]):
     def buckets(self) -> Iterator[list[Key]]:
         """The keys of all folders, those of one start at a time."""
         for start, packed in self.packed.items():
-            yield unpack(packed, _length(start))
+            yield unpack(packed, length_of(start))
 
     def start_with(self, algorithm: str, start: str) -> bool:
         """Whether a blob is there whose hex part begins so."""
@@ -76,7 +76,7 @@ class Blobs(Set[str]):
             return False
         begins = bytes.fromhex(start)
         return any(
-            key.startswith(begins) and text_of(key) in self for key in unpack(packed, _length(algorithm))
+            key.startswith(begins) and text_of(key) in self for key in unpack(packed, length_of(algorithm))
         )
 
     def is_listed(self, key: Key) -> bool:
@@ -107,16 +107,12 @@ class Blobs(Set[str]):
             yield from map(text_of, self._has_data(keys))
 
     def __len__(self) -> int:
-        listed = sum(len(packed) // _length(start) for start, packed in self.packed.items())
+        listed = sum(len(packed) // length_of(start) for start, packed in self.packed.items())
         return listed - len(self.missing)
 
     @classmethod
     def _from_iterable(cls, it: Iterable[str]) -> set[str]:  # pyright: ignore[reportIncompatibleMethodOverride]
         return set(it)
-
-
-def _length(start: str) -> int:
-    return int(start[3:6]) // 8  # "sha256/ab"
 
 
 @dataclass(frozen=True, slots=True)
