@@ -27,12 +27,17 @@ _PAGE = 250  # items a page, so that a large cluster's answer stays a few megaby
 _ATTEMPTS = 4
 _BUSY = frozenset({429, 500, 502, 503, 504})
 _MISSING = 404
+_CONFLICT = 409
 _EXPIRED = 410
 _MERGE = "application/merge-patch+json"
 
 
 class NotFound(ClusterError):
     """There is no such object, or no such kind."""
+
+
+class Conflict(ClusterError):
+    """The object is there already, or another than it was taken for."""
 
 
 class KubernetesApi:
@@ -183,6 +188,8 @@ def _refusal(error: urllib.error.HTTPError, path: str, may: str) -> ClusterError
         return _ExpiredError(sentence)
     if error.code == _MISSING:
         return NotFound(sentence)
+    if error.code == _CONFLICT:
+        return Conflict(sentence)
     if error.code in (401, 403):
         sentence += f"; the pruner's service account must be allowed to {may}"
     return ClusterError(sentence)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pruner.kubernetes import KubernetesApi
+from sandbox.s3 import s3_server
 from tests.gc.fakeapi import FakeApi
 from tests.gc.processdoubles import self_signed
 from tests.gc.realregistry import VERSIONS, Cache, RealRegistry, Redis, Version
@@ -34,10 +35,18 @@ def start_registry(version: Version, tmp_path: Path) -> Iterator[StartRegistry]:
     """Starts the test's registry, with RealRegistry's options; a redis comes with the cache that needs it."""
     with ExitStack() as running:
 
-        def start(cache: Cache = "none", *, supervised: bool = False, delete: bool = True) -> RealRegistry:
+        def start(
+            cache: Cache = "none", *, supervised: bool = False, delete: bool = True, on_s3: bool = False
+        ) -> RealRegistry:
             redis_port = running.enter_context(Redis(tmp_path / "redis")).port if cache == "redis" else None
             registry = RealRegistry(
-                version, tmp_path / "registry", cache, redis_port, delete=delete, supervised=supervised
+                version,
+                tmp_path / "registry",
+                cache,
+                redis_port,
+                delete=delete,
+                supervised=supervised,
+                s3=running.enter_context(s3_server(tmp_path / "s3")) if on_s3 else None,
             )
             return running.enter_context(registry)
 

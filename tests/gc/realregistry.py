@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 import yaml
 
 from sandbox.golang import REGISTRY, build
+from sandbox.s3 import REGION, S3
 from tests.gc.registryclient import RegistryClient, UnansweredError
 from tests.gc.waiting import until
 
@@ -24,6 +25,7 @@ Version = Literal["2.8.2", "3.1.2"]
 Cache = Literal["none", "inmemory", "redis"]
 VERSIONS: tuple[Version, ...] = ("2.8.2", "3.1.2")
 CACHES: tuple[Cache, ...] = ("none", "inmemory", "redis")
+BUCKET = "images"
 START = 30.0  # seconds until a process must answer
 LOGIN = ("anna", "first")
 HTPASSWD = "anna:$2b$04$abcdefghijklmnopqrstuuvybHXQqehXl2NdtAhT6BAmwe6EZ8HOi\n"
@@ -105,7 +107,8 @@ class RealRegistry:
     A supervised one is started again whenever it exits, as the kubelet does with the registry's container.
     `environment` is its own, `tree` another root directory than its folder's, `within` a command that begins
     it, and `serves` the file that it is told to read, by variable if `by_variable`. With `login` it demands
-    the one of LOGIN, which its client has.
+    the one of LOGIN, which its client has. With `s3` it keeps its blobs in the bucket `BUCKET` there, below
+    `prefix`.
     """
 
     version: Version
@@ -121,6 +124,8 @@ class RealRegistry:
     within: tuple[str, ...] = ()
     serves: Path | None = None
     login: bool = False
+    s3: S3 | None = None
+    prefix: str = "/registry"
     port: int = field(default_factory=free_port)
     starts: int = 0
     _process: subprocess.Popen[bytes] | None = None
@@ -137,7 +142,9 @@ class RealRegistry:
 
     @property
     def data(self) -> Path:
-        """The storage driver's `rootdirectory`."""
+        """The storage driver's `rootdirectory`; on S3 the folder that the server keeps it in."""
+        if self.s3 is not None:
+            return self.s3.data / BUCKET / self.prefix.strip("/")
         return self.tree or self.folder / "data"
 
     @property
@@ -168,7 +175,7 @@ class RealRegistry:
         self.stop()
 
     def write_config(self) -> None:
-        for folder in (self.folder, self.data):
+        for folder in (self.folder, self.data if self.s3 is None else self.s3.data / BUCKET):
             folder.mkdir(parents=True, exist_ok=True)
         self.config.write_text(yaml.safe_dump(self._settings(), sort_keys=False))
         if self.login:
@@ -258,6 +265,10 @@ class RealRegistry:
             "filesystem": {"rootdirectory": str(self.data)},
             "delete": {"enabled": self.delete},
         }
+        if self.s3 is not None:
+            del storage["filesystem"]
+            storage["s3"] = s3_settings(self.s3, self.prefix)
+            storage["redirect"] = {"disable": True}
         if self.cache != "none":
             storage["cache"] = {"blobdescriptor": self.cache}
         settings: dict[str, Any] = {
@@ -278,11 +289,25 @@ class RealRegistry:
         return settings
 
 
+def s3_settings(s3: S3, prefix: str) -> dict[str, Any]:
+    """What `storage.s3` of a registry holds for a tree on that server."""
+    return {
+        "region": REGION,
+        "bucket": BUCKET,
+        "regionendpoint": s3.endpoint,
+        "accesskey": s3.access_key,
+        "secretkey": s3.secret_key,
+        "forcepathstyle": True,
+        "secure": False,
+        "rootdirectory": prefix,
+    }
+
+
 def tail(log: Path, lines: int = 15) -> str:
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:])
 
 
 def _environment() -> dict[str, str]:
     """This process's environment without what would reconfigure a registry or send its traces away."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "REGISTRY_"))}
     return kept | {"OTEL_TRACES_EXPORTER": "none"}

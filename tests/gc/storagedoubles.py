@@ -116,6 +116,13 @@ class Interposed(OneByOne):
         self.before = before
         self.calls: list[tuple[str, str]] = []
 
+    @property
+    def has_folders(self) -> bool:
+        return self.inner.has_folders
+
+    def remarks(self) -> tuple[str, ...]:
+        return self.inner.remarks()
+
     def _called(self, operation: str, path: str) -> None:
         self.calls.append((operation, path))
         self.before(operation, path)

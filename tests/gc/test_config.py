@@ -211,7 +211,22 @@ def test_a_variable_that_would_stop_the_registry_is_refused() -> None:
         ("version: 0.1\n", "no driver"),
         ("version: 0.1\nstorage:\n  delete: {enabled: true}\n", "no driver"),
         ("version: 0.1\nstorage: {filesystem: , s3: }\n", "line 2: storage names filesystem and s3"),
-        ("version: 0.1\nstorage: s3\n", "s3 is not supported by this pruner"),
+        ("version: 0.1\nstorage: gcs\n", "gcs is not supported by this pruner"),
+        ("version: 0.1\nstorage: s3\n", r"storage\.s3\.bucket: it is not set"),
+        ("version: 0.1\nstorage: {s3: {bucket: b}}\n", r"storage\.s3\.region: it is not set"),
+        (
+            "version: 0.1\nstorage: {s3: {bucket: b, region: r, accesskey: k}}\n",
+            r"storage\.s3\.secretkey: it is not set, and the other half of the key is",
+        ),
+        ("version: 0.1\nstorage: {s3: {bucket: b, region: r, v4auth: false}}\n", "version 4 only"),
+        (
+            "version: 0.1\nstorage: {s3: {bucket: b, region: r, encrypt: maybe}}\n",
+            r"storage\.s3\.encrypt: it must be true or false, and is 'maybe'",
+        ),
+        (
+            "version: 0.1\nstorage: {s3: {bucket: b, region: r, multipartcopychunksize: -1}}\n",
+            r"multipartcopychunksize: it must be a number of bytes, and is -1",
+        ),
         ("version: 0.1\nstorage: {gcs: {bucket: b}}\n", "gcs is not supported"),
         ("version: 0.1\nstorage: {inmemory: }\n", "inmemory is not supported"),
         ("version: 0.1\nstorage: {ipfs: }\n", "'ipfs' is not a storage driver"),
@@ -276,7 +291,7 @@ def test_what_the_registry_refuses_is_refused_with_a_sentence(text: str, sentenc
 @pytest.mark.parametrize(
     ("environ", "sentence"),
     [
-        ({"REGISTRY_STORAGE": "s3"}, "s3 is not supported"),
+        ({"REGISTRY_STORAGE": "azure"}, "azure is not supported"),
         ({"REGISTRY_STORAGE_S3_BUCKET": "b"}, "storage names filesystem and s3"),
         ({"REGISTRY_STORAGE_FILESYSTEM": "/data"}, "the variable REGISTRY_STORAGE_FILESYSTEM, line 1"),
         ({"REGISTRY_HTTP": "{addr: "}, "the variable REGISTRY_HTTP.*: this is not valid YAML"),
@@ -293,6 +308,18 @@ def test_what_the_registry_refuses_is_refused_with_a_sentence(text: str, sentenc
 def test_a_wrong_variable_is_named(environ: dict[str, str], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         parse(PLAIN, **environ)
+
+
+def test_a_bucket_is_found_as_the_driver_finds_it() -> None:
+    config = parse(
+        "version: 0.1\nstorage: {s3aws: {bucket: b, regionendpoint: 'minio:9000', secure: false,"
+        " rootdirectory: /a/b/, forcepathstyle: 'true', accesskey: k, secretkey: hidden}}\n",
+        REGISTRY_STORAGE_S3AWS_REGION="r",
+    )
+    assert config.s3 is not None
+    assert (config.root, config.s3.root, config.s3.region) == ("s3://b/a/b", "a/b", "r")
+    assert (config.s3.endpoint, config.s3.path_style) == ("http://minio:9000", True)
+    assert "hidden" not in repr(config)
 
 
 def test_item_2_what_3_0_does_not_know_makes_the_place_uncertain() -> None:

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from pruner.errors import RegistryError
-from pruner.registry.opened import Opened, folders_of, inside, look_into
+from pruner.registry import config
+from pruner.registry.opened import Opened, folders_of, inside, look_into, tree_of
 from pruner.registry.process import serving
 from tests.gc.processdoubles import FakeProc
 
@@ -101,13 +102,24 @@ def test_a_root_that_is_still_to_be_made_is_known_by_the_folder_it_will_be_in(tm
 
 
 @pytest.mark.parametrize(
-    "text", ["version: 0.1\nstorage: {s3: {bucket: b, region: r}}\n", "version: 0.1\nstorage: inmemory\n"]
+    "text", ["version: 0.1\nstorage: {gcs: {bucket: b}}\n", "version: 0.1\nstorage: inmemory\n"]
 )
 def test_a_registry_with_another_storage_is_none_of_ours(proc: FakeProc, text: str) -> None:
     proc.serve()
     (proc.root / "etc/distribution/config.yml").write_text(text)
     proc.add(7, "registry", "serve", "/etc/distribution/config.yml")
     assert found(proc) is None
+
+
+def test_a_registry_on_a_bucket_is_known_by_that(proc: FakeProc) -> None:
+    text = "version: 0.1\nstorage: {s3: {bucket: b, region: r, rootdirectory: /%s}}\n"
+    proc.serve()
+    (proc.root / "etc/distribution/config.yml").write_text(text % "one")
+    proc.add(7, "registry", "serve", "/etc/distribution/config.yml")
+    registry = found(proc)
+    assert registry is not None
+    assert registry.folders == tree_of(config.parse((text % "one").encode(), "ours.yml", {}))
+    assert not registry.folders & tree_of(config.parse((text % "two").encode(), "other.yml", {}))
 
 
 @pytest.mark.parametrize("text", ["]", "version: 0.1\nstorage: {filesystem: {rootdirectory: data}}\n"])

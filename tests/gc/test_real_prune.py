@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.gc.conftest import StartRegistry
 from tests.gc.images import (
     Image,
     artifact,
@@ -56,7 +57,11 @@ def artifact_of(name: str) -> Image:
 
 
 KINDS = [docker, oci, docker_list, oci_index, nested_index, with_attestation, artifact_of]
-every_kind = pytest.mark.parametrize("make", KINDS)
+every_kind = pytest.mark.parametrize(
+    ("registry", "make"),
+    [*(("disk", make) for make in KINDS), ("s3", docker), ("s3", nested_index)],
+    indirect=["registry"],
+)
 Make = Callable[[str], Image]
 
 
@@ -72,6 +77,12 @@ def on_disk(registry: RealRegistry) -> set[str]:
     """The digests of all blobs in the storage."""
     folders = (registry.data / "docker/registry/v2/blobs/sha256").glob("*/*/data")
     return {f"sha256:{path.parent.name}" for path in folders}
+
+
+@pytest.fixture(params=["disk", "s3"])
+def registry(request: pytest.FixtureRequest, start_registry: StartRegistry) -> RealRegistry:
+    """A registry without a cache, on a disk and on an object store."""
+    return start_registry(on_s3=request.param == "s3")
 
 
 @pytest.fixture
@@ -196,6 +207,7 @@ def test_an_empty_registry_is_a_good_run(pruner: PrunerProcess) -> None:
     assert pruner.prune_at_once()["removals"] == []
 
 
+@pytest.mark.parametrize("registry", ["disk"], indirect=True)  # a bucket without keys is one without images
 def test_a_folder_that_is_not_there_is_refused(registry: RealRegistry, pruner: PrunerProcess) -> None:
     registry.data.rename(registry.data.with_name("elsewhere"))
     refusal = pruner.report("run", expected=(4,))

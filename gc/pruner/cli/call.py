@@ -18,9 +18,8 @@ from pruner.observe.pulse import teller
 from pruner.registry import config as registry_config
 from pruner.registry.registries import Registries
 from pruner.settings.table import TABLE, read_settings
-from pruner.storage.filesystem import FileSystem
-from pruner.storage.paced import at_pace
 from pruner.sweep.place import Place, Window
+from pruner.sweep.store import open_storage
 
 if TYPE_CHECKING:
     from pruner.decide.running import RunningImages
@@ -105,7 +104,7 @@ class Call:
         # Closing a window must not be cut short by the SIGTERM that ends the run: a clock that nobody stops.
         window = Window(config.path, environ, registries(SystemClock()))
         return Place(
-            at_pace(FileSystem(config.root), settings.ops_per_second, clock),
+            open_storage(config, environ, clock, settings.ops_per_second),
             config.root,
             config,
             settings,

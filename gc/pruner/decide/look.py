@@ -23,7 +23,7 @@ from pruner.storage import Storage
 from pruner.tree.library import Library
 from pruner.tree.model import Tag
 from pruner.tree.reading import Known, Reader
-from pruner.tree.scan import Progress, scan
+from pruner.tree.scan import Progress, scan, with_emptied
 from pruner.tree.whole import Tree
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ class Observer:
         self.library.begin(view)
         reader = Reader(view, self.time.clock, self.known)
         tree = scan(reader, self.progress)
+        if not self.storage.has_folders:
+            tree = with_emptied(tree, reader, {removal.repository for removal in held})
         put_held(tree, held)
         if rules.running_digests:
             running = with_their_manifests(rules.running_digests, tree, self.library)

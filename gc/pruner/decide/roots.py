@@ -101,6 +101,7 @@ def _of(repository: Repository, blobs: Blobs, rules: Rules) -> RepositoryRoots:
             or rules.cluster_silent
             or (repository.name, name) in rules.running_tags
             or target in rules.running_digests
+            or _is_being_pushed(tags, name, rules)
         )
         if name in dropped and not protected:
             roots.dropped[name] = dropped[name]
@@ -113,6 +114,12 @@ def _of(repository: Repository, blobs: Blobs, rules: Rules) -> RepositoryRoots:
                 for digest in link.digests:
                     roots.pinned.setdefault(digest, f"in the history of the dangling tag {name}")
     return roots
+
+
+def _is_being_pushed(tags: Tags, name: str, rules: Rules) -> bool:
+    """Whether its history is young: a push writes that, and the tag right after it."""
+    tag = tags.closely(name)
+    return tag is None or any(rules.young(link.mtime) for link in tag.index)
 
 
 def _path(tags: Tags, name: str) -> str:

@@ -16,11 +16,13 @@ from pruner.registry.goyaml import NOT_DRIVERS, Schema, Source, StringMap
 from pruner.registry.overrides import override
 from pruner.registry.redisconfig import DIALECTS, Dialect, NoRedisError, RedisConfig, host_port, redis_config
 from pruner.registry.rewrite import with_true
+from pruner.registry.s3parameters import S3Parameters, read_parameters
 
 LOCATIONS = ("/etc/distribution/config.yml", "/etc/docker/registry/config.yml")
 DEFAULT_CA = "/etc/registry-tls/ca.crt"
 
-_OTHER_DRIVERS = frozenset({"azure", "gcs", "inmemory", "oss", "s3", "s3aws", "swift"})
+_OTHER_DRIVERS = frozenset({"azure", "gcs", "inmemory", "oss", "swift"})
+_S3 = ("s3", "s3aws")
 _DEFAULT_ROOT = "/var/lib/registry"
 _SCHEMA: dict[str, Schema] = {
     "version": "string",
@@ -73,7 +75,7 @@ class RegistryConfig:
     """What of the registry's configuration matters to a pruner.
 
     `path` is the file it came from, `proxy` the upstream of a pull-through cache; `redis` is set when `cache`
-    is "redis".
+    is "redis", and `s3` when the storage is a bucket, of which `root` is then the URL.
     """
 
     path: str
@@ -85,6 +87,7 @@ class RegistryConfig:
     proxy: str | None
     http: HttpConfig
     auth: bool
+    s3: S3Parameters | None = None
 
 
 def load(path: str | None, environ: Mapping[str, str]) -> RegistryConfig:
@@ -143,16 +146,18 @@ def _parse(source: Source, path: str, environ: Mapping[str, str], dialect: Diale
     driver = _driver(storage, path)
     cache = _cache(storage)
     auth_type = next(iter(raw["auth"]), "")
+    s3 = read_parameters(storage[driver] or {}, path) if driver in _S3 else None
     return RegistryConfig(
         path=path,
         driver=driver,
-        root=_root(storage[driver], path),
+        root=_root(storage[driver], path) if s3 is None else s3.url,
         cache=cache,
         redis=redis_config(raw["redis"], path) if cache == "redis" else None,
         readonly=_readonly(storage, path),
         proxy=raw["proxy"]["remoteurl"] or None,
         http=_http(raw["http"], path),
         auth=auth_type.lower() not in ("", "none"),
+        s3=s3,
     )
 
 
@@ -188,11 +193,12 @@ def _driver(storage: StringMap, path: str) -> str:
     driver = drivers[0]
     if driver in _OTHER_DRIVERS:
         raise OtherStorageError(
-            f"{path}: the storage driver {driver} is not supported by this pruner, only filesystem is"
+            f"{path}: the storage driver {driver} is not supported by this pruner, only filesystem and s3 are"
         )
-    if driver != "filesystem":
+    if driver != "filesystem" and driver not in _S3:
         raise ConfigError(
-            f"{path}: {driver!r} is not a storage driver of the registry; this pruner serves filesystem"
+            f"{path}: {driver!r} is not a storage driver of the registry; this pruner serves filesystem and "
+            "s3"
         )
     return driver
 

@@ -28,7 +28,8 @@ Identity = tuple[int, int]
 """Device and inode of a file or folder."""
 
 Folder = tuple[int, int, str]
-"""The nearest folder that is there, and the way on from it: a registry makes its root with its first push."""
+"""The nearest folder that is there, and the way on from it: a registry makes its root with its first push. Of
+a bucket its name and the way in it; one server has many addresses, so that they are not compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,16 @@ def look_into(process: RegistryProcess, proc: str = "/proc") -> Opened | None:
             return None
         reason = error.strerror if isinstance(error, OSError) else error
         raise RegistryError(f"{process} cannot be looked into ({reason})") from error
+
+
+def tree_of(config: RegistryConfig, process_root: str = "") -> frozenset[Folder]:
+    """What tells the tree of a configuration; raises OSError.
+
+    `process_root` is where the process that has the configuration has its root.
+    """
+    if config.s3 is not None:
+        return frozenset({(0, 0, config.s3.url)})
+    return folders_of(inside(process_root, config.root) if process_root else config.root)
 
 
 def folders_of(root: str) -> frozenset[Folder]:
@@ -126,7 +137,7 @@ def _look_into(process: RegistryProcess, entry: str) -> Opened:
         process,
         config,
         (state.st_dev, state.st_ino),
-        folders_of(inside(root, config.root)),
+        tree_of(config, root),
         state.st_mtime > began + FILE_SETTLED,
         # A file that was put in the place of another may be old, but not its last change.
         state.st_ctime < began,

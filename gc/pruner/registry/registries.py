@@ -75,7 +75,7 @@ class Registries:
     def survey(self, config: RegistryConfig) -> Survey:
         """Who serves the tree of `config` at this moment; raises RegistryError when that cannot be seen."""
         try:
-            tree = opened.folders_of(config.root)
+            tree = opened.tree_of(config)
         except OSError as error:
             raise RegistryError(f"{config.root} cannot be looked at: {error.strerror}") from error
         ours: list[Opened] = []

@@ -13,8 +13,8 @@ the contents of files, is asked for in bulk (`read_many`), so that requests can 
 from __future__ import annotations
 
 import errno
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Literal, NamedTuple, Protocol
 
 from pruner.errors import ReadError
@@ -41,6 +41,15 @@ class Stat(NamedTuple):
     links: int
     version: int = 0
     kind: Kind = "file"
+
+
+class Move(NamedTuple):
+    """A rename that is about to come: from where, to where, and the mtime that the source had when it was
+    looked at (None: whatever it is)."""
+
+    source: str
+    target: str
+    mtime: float | None = None
 
 
 class Content(NamedTuple):
@@ -134,6 +143,11 @@ class View(Protocol):
 class Storage(View, Protocol):
     """A tree of folders and files; no change ever replaces a file of the registry's."""
 
+    @property
+    def has_folders(self) -> bool:
+        """Whether folders are things of their own: there when empty, and with a time of their last change."""
+        ...
+
     def view(self) -> View:
         """What one look reads: nothing in it is older than this call."""
         ...
@@ -146,12 +160,25 @@ class Storage(View, Protocol):
         """Remove a file."""
         ...
 
+    def remove_many(self, paths: Iterable[str]) -> None:
+        """Remove files; those that are not there are no matter."""
+        ...
+
     def remove_folder(self, path: str) -> bool:
         """Remove a folder; False when it is not empty or not there."""
         ...
 
     def make_folder(self, path: str) -> None:
         """Make a folder and those above it; fine when it is there."""
+        ...
+
+    def ahead(self, coming: Sequence[Move]) -> None:
+        """Hear which renames, or which `put_back`s of what was renamed, come next, in that order.
+
+        A storage to which each is a request or more may do the renames now, side by side, and give what came
+        of each when it comes. It may leave alone what was written since its mtime; that then counts as not
+        there.
+        """
         ...
 
     def rename(self, source: str, target: str) -> None:
@@ -182,9 +209,18 @@ class Storage(View, Protocol):
         """Hold the only lock on `path` while the context lasts; raises Busy with the holder's name."""
         ...
 
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences for the report of a run, on what removing means here."""
+        ...
+
 
 class OneByOne:
-    """The bulk questions of a View, answered by its single ones."""
+    """The bulk questions and changes of a storage with folders, by its single ones."""
+
+    @property
+    def has_folders(self) -> bool:
+        """They are things of their own."""
+        return True
 
     def view(self: Storage) -> View:
         """Itself, where every answer is fresh."""
@@ -226,3 +262,17 @@ class OneByOne:
                 if not (isinstance(error, FileNotFoundError) or is_odd(error)):
                     raise
                 yield None
+
+    def ahead(self, coming: Sequence[Move]) -> None:
+        """Nothing is gained by it."""
+        del coming
+
+    def remove_many(self: Storage, paths: Iterable[str]) -> None:
+        """`remove` for each path."""
+        for path in paths:
+            with suppress(FileNotFoundError):
+                self.remove(path)
+
+    def remarks(self) -> tuple[str, ...]:
+        """Nothing to say."""
+        return ()

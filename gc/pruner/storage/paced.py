@@ -5,11 +5,11 @@ Every question and every change counts as one: a listing, a stat, a file read, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 
 from pruner.clock import Clock, Stopped
-from pruner.storage import Content, Entry, Odd, Stat, Storage, View
+from pruner.storage import Content, Entry, Move, Odd, Stat, Storage, View
 
 SLICE = 0.01
 """Seconds; a sleep for each of a thousand operations a second would cost more than they do, so those of so
@@ -96,6 +96,23 @@ class Paced(PacedView):
         self._pace = Pace(per_second, clock)
         super().__init__(inner, self._pace.take_anyhow)
         self._inner = inner
+
+    @property
+    def has_folders(self) -> bool:
+        """What the storage has."""
+        return self._inner.has_folders
+
+    def remarks(self) -> tuple[str, ...]:
+        """Sentences for the report."""
+        return self._inner.remarks()
+
+    def ahead(self, coming: Sequence[Move]) -> None:
+        """Nothing is done ahead of its time."""
+        del coming
+
+    def remove_many(self, paths: Iterable[str]) -> None:
+        """Remove files; each counts."""
+        self._inner.remove_many(self._taken(paths))
 
     def view(self) -> View:
         """What one look reads."""

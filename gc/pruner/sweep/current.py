@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pruner.decide.plan import Removal
 from pruner.decide.taken import Trashed
 from pruner.errors import PrunerError
-from pruner.storage import Storage
+from pruner.storage import Move, Storage
 from pruner.sweep import journal, state
 from pruner.sweep.journal import Held, Journal
 from pruner.tree import layout
@@ -84,23 +84,30 @@ def hold(storage: Storage, held: Held) -> bool:
     return True
 
 
-def is_unchanged(storage: Storage, held: Held) -> bool:
-    """Whether nobody wrote to the link since it was looked at.
+def unchanged(storage: Storage, links: Sequence[Held]) -> list[Held]:
+    """Those of the held links that nobody wrote to since they were looked at.
 
-    A registry that opened it before it was taken away writes into the file that is held.
+    A registry that opened one before it was taken away writes into the file that is held. One that is not
+    there was restored by a person while the run waited.
     """
-    link = held.removal.link
-    try:
-        return link is not None and storage.stat(held.place).mtime == link.mtime
-    except FileNotFoundError:
-        return False  # a person restored it while the run waited
+    stats = storage.stat_many([held.place for held in links])
+    return [
+        held
+        for held, stat in zip(links, stats, strict=True)
+        if stat is not None and held.removal.link is not None and stat.mtime == held.removal.link.mtime
+    ]
+
+
+def to_quarantine(digest: str) -> Move:
+    """The way of a blob there."""
+    return Move(layout.blob_data(digest), f"{CURRENT}/blobs/{digest.replace(':', '-')}")
 
 
 def quarantine(storage: Storage, digest: str) -> bool:
     """Take the blob away; False when it is gone."""
-    place = f"{CURRENT}/blobs/{digest.replace(':', '-')}"
+    source, target, _ = to_quarantine(digest)
     try:
-        state.with_space(storage, lambda: storage.rename(layout.blob_data(digest), place))
+        state.with_space(storage, lambda: storage.rename(source, target))
     except FileNotFoundError:
         return False
     return True
@@ -155,13 +162,16 @@ def put_back_link(storage: Storage, held: Held, *, of_run: bool = False) -> bool
     """Put a link back, unless a newer one is there; False when there was nothing to put back.
 
     While a run lasts (`of_run`) the folder of a tag stays, so when it is gone a client deleted the tag, and
-    its links go with it.
+    its links go with it. Without folders this is known of a tag's history alone, by the link of the tag.
     """
     path = held.removal.path
-    folder = layout.tag_folder(path) if of_run else None
+    tag = layout.tag_folder(path) if of_run else None
+    if tag is not None and not storage.has_folders:
+        # Its folder tells nothing. What names nothing without the tag's link goes with that.
+        tag = f"{tag}/current/link" if held.removal.kind == "index-link" else None
     if not _exists(storage, held.place):
         return False
-    if folder is not None and not _exists(storage, folder):
+    if tag is not None and not _exists(storage, tag):
         storage.remove(held.place)
         return False
     storage.make_folder(path.rpartition("/")[0])
@@ -174,6 +184,7 @@ def put_back_link(storage: Storage, held: Held, *, of_run: bool = False) -> bool
 def undo(storage: Storage) -> int:
     """Put back everything that an undecided run took away; how many links that were."""
     links = read_journal(storage, CURRENT).held
+    storage.ahead([Move(held.place, held.removal.path) for held in links])
     count = sum(put_back_link(storage, held, of_run=True) for held in links)
     for blob in list(blobs_of(storage, CURRENT)):
         put_back_blob(storage, blob)
@@ -207,12 +218,10 @@ def destroy(storage: Storage, folder: str) -> None:
 
     Its blobs go before its journal, so an interrupted purge is simply done again.
     """
-    for name in state.list_or_empty(storage, f"{folder}/blobs"):
-        if _digest(name) is not None:
-            storage.remove(f"{folder}/blobs/{name}")
-    for name in state.list_or_empty(storage, f"{folder}/held"):
-        if name.isdecimal():
-            storage.remove(f"{folder}/held/{name}")
+    blobs = [name for name in state.list_or_empty(storage, f"{folder}/blobs") if _digest(name) is not None]
+    storage.remove_many(f"{folder}/blobs/{name}" for name in blobs)
+    held = [name for name in state.list_or_empty(storage, f"{folder}/held") if name.isdecimal()]
+    storage.remove_many(f"{folder}/held/{name}" for name in held)
     for part in _PARTS:
         storage.remove_folder(f"{folder}/{part}")
     for name in state.list_or_empty(storage, folder):

@@ -12,6 +12,7 @@ from pruner.decide.taken import Trashed, is_due
 from pruner.delays import SETTLE
 from pruner.errors import Busy
 from pruner.settings.durations import format_duration
+from pruner.storage import Move
 from pruner.sweep import current, journal, state, trash
 from pruner.sweep.journal import Held
 from pruner.sweep.work import Holding, Work
@@ -32,22 +33,30 @@ def hold(work: Work) -> Holding:
         current.begin(work.storage, work.id, links[:STRETCH])
         for number, removal in enumerate(links):
             try:
-                if number and number % STRETCH == 0:
-                    current.extend(work.storage, number, links[number : number + STRETCH])
+                if number % STRETCH == 0:
+                    stretch = links[number : number + STRETCH]
+                    if number:
+                        current.extend(work.storage, number, stretch)
+                    work.storage.ahead([_way(number + at, each) for at, each in enumerate(stretch)])
                 held = Held(journal.place(current.CURRENT, number), removal)
                 is_away = current.hold(work.storage, held)
             except OSError as error:
                 if not (away and state.is_full(error)):
                     raise
                 return _held_as_far(work, Holding(tuple(away), emptied), links[number:])
-            if is_away and not current.is_unchanged(work.storage, held):
+            if is_away and work.storage.has_folders and not current.unchanged(work.storage, [held]):
                 _put_back(work, held)  # what the registry wrote to it since the look goes back at once
             elif is_away:
                 away.append(held)
-                if removal.kind == "revision":
+                if removal.kind == "revision" and work.storage.has_folders:
                     folder = removal.path.rpartition("/")[0]
                     emptied[folder] = work.storage.stat(folder).mtime
     return Holding(tuple(away), emptied)
+
+
+def _way(number: int, removal: Removal) -> Move:
+    mtime = removal.link.mtime if removal.link is not None else None
+    return Move(removal.path, journal.place(current.CURRENT, number), mtime)
 
 
 def _held_as_far(work: Work, holding: Holding, rest: Sequence[Removal]) -> Holding:
@@ -105,10 +114,13 @@ def quarantine(work: Work, held: Holding, second: Look) -> tuple[Removal, ...]:
     touched = pushed_and_deleted(work.first, second, held.emptied)
     taken: list[Removal] = []
     with work.phase("quarantine"):
-        for blob in work.first.plan.of("blob"):
-            if blob.path not in going or blob.digest in touched:
-                continue
+        blobs = work.first.plan.of("blob")
+        blobs = [blob for blob in blobs if blob.path in going and blob.digest not in touched]
+        for number, blob in enumerate(blobs):
             try:
+                if number % STRETCH == 0:
+                    stretch = blobs[number : number + STRETCH]
+                    work.storage.ahead([current.to_quarantine(each.digest) for each in stretch])
                 if current.quarantine(work.storage, blob.digest):
                     taken.append(blob)
             except OSError as error:
@@ -116,7 +128,11 @@ def quarantine(work: Work, held: Holding, second: Look) -> tuple[Removal, ...]:
                     raise
                 work.done.notes.append("the disk is full: the next run goes on with the blobs that are left")
                 break
-        work.caches.forget(held.removals, tuple(taken))
+        if work.storage.has_folders or not taken:
+            work.caches.forget(held.removals, tuple(taken))
+        else:
+            # Nothing shows there what was pushed and deleted meanwhile, which a cache may remember.
+            work.caches.flush(held.removals, tuple(taken))
     return tuple(taken)
 
 
@@ -169,17 +185,28 @@ def purge(work: Work, last: Look) -> None:
 
 def _look(work: Work, holding: Holding) -> tuple[Holding, Look]:
     """A later look, and what stays away after it: links that nobody wrote to and that it wants gone."""
-    holding = _unless(work, holding, lambda held: current.is_unchanged(work.storage, held))
+    holding = _unless_changed(work, holding)
     look = work.observer.look(holding.removals)
     going = {removal.path for removal in look.plan.of(*LINKS)}
-    return _unless(
-        work, holding, lambda held: held.removal.path in going and current.is_unchanged(work.storage, held)
-    ), look
+    holding = _unless(work, holding, lambda held: held.removal.path in going)
+    return _unless_changed(work, holding), look
+
+
+def _unless_changed(work: Work, holding: Holding) -> Holding:
+    unchanged = {held.place for held in current.unchanged(work.storage, holding.links)}
+    return _unless(work, holding, lambda held: held.place in unchanged)
 
 
 def _unless(work: Work, holding: Holding, stays_away: Callable[[Held], bool]) -> Holding:
-    away = tuple(held for held in holding.links if stays_away(held) or _put_back(work, held))
-    return replace(holding, links=away)
+    """What of it stays away; all else goes back, in the order in which it was taken."""
+    back = [held for held in holding.links if not stays_away(held)]
+    if not back:
+        return holding
+    work.storage.ahead([Move(held.place, held.removal.path) for held in back])
+    for held in back:
+        _put_back(work, held)
+    gone = {held.place for held in back}
+    return replace(holding, links=tuple(held for held in holding.links if held.place not in gone))
 
 
 def _put_back(work: Work, held: Held) -> bool:

@@ -76,7 +76,7 @@ def run(place: Place) -> Outcome:
             notes.append(recovered)
         if place.window.recover():
             notes.append("the registry was read-only from an interrupted run, and takes pushes again")
-        notes += _check_registries(place)
+        notes += [*_check_registries(place), *place.storage.remarks()]
         library = Library(place.storage, Index.read(place.storage))
         observer = place.observer(time, library)
         look = observer.look(trashed=place.trashed())

@@ -46,7 +46,7 @@ def remove_folders(storage: Storage, removed: Iterable[Removal], plan: Plan) -> 
 
     Returns the removals of the plan that were carried out. Raises OSError.
     """
-    for removal in removed:
+    for removal in removed if storage.has_folders else ():
         _remove_empty_above(storage, removal.path)
     done: list[Removal] = []
     for removal in plan.of("folder"):

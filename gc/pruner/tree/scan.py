@@ -13,7 +13,8 @@ look enters some thousand of these folders, others on another day.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from pruner.clock import Clock
 from pruner.storage import Entry, View, is_odd, read_errors
@@ -42,6 +43,18 @@ def scan(
 def scan_whole(view: View, clock: Clock, progress: Progress = lambda _phase, _count: None) -> Tree:
     """The same for one who looks once, with every folder entered."""
     return scan(Reader(view, clock, Known()), progress, entered=1 << 62)
+
+
+def with_emptied(tree: Tree, reader: Reader, names: Iterable[str]) -> Tree:
+    """The same with those repositories, where no folder shows them as soon as nothing lies in them."""
+    emptied = {
+        name: read_repository(
+            reader, f"{layout.REPOSITORIES}/{name}", name, [], borrowed=False, has_aliases=False
+        )
+        for name in names
+        if name not in tree.repositories
+    }
+    return replace(tree, repositories={**tree.repositories, **emptied}) if emptied else tree
 
 
 class _Scan:

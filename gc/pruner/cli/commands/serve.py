@@ -52,7 +52,8 @@ def run(call: Call) -> int:
     environ = _environ(call)
 
     ca = ca_file(call.environ)
-    watch = Watch(place.config, place.registry, clock, root=place.storage.root, ca=ca)
+    disk = place.storage.root if place.config.s3 is None else None
+    watch = Watch(place.config, place.registry, clock, root=disk, ca=ca)
     service = Service(place.storage, place.settings, clock, watch, call.environ)
     service.start()
 
