@@ -137,8 +137,13 @@ def test_every_call_counts(pruner: Pruner) -> None:
     before = clock.steady
     assert b"".join(storage.chunks("docker/file", 3)) == b"content"
     assert clock.steady >= before + 3
-    named = {name.rpartition(" ")[2] for name in calls} | {"read_many", "stat_many", "chunks", "view"}
-    assert named == {name for name in dir(Storage) if not name.startswith("_")} - {"root"}
+    before = clock.steady
+    storage.remove_many(["docker/file", "docker/no"])
+    assert clock.steady == before + 2 and not (root / "file").exists()
+    many = {"read_many", "stat_many", "remove_many", "chunks", "view"}
+    named = {name.rpartition(" ")[2] for name in calls} | many
+    told = {"root", "has_folders", "remarks", "ahead"}  # without a question to the storage
+    assert named == {name for name in dir(Storage) if not name.startswith("_")} - told
 
 
 def test_without_a_limit_nothing_stands_between(tmp_path: Path) -> None:
