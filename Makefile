@@ -63,6 +63,8 @@ lock: setup ## Resolve the dependencies of pyproject.toml anew
 	    build/lock/bin/uv pip compile --quiet --upgrade --python-version 3.11.0 --generate-hashes --no-header \
 	        $${extra:+--extra $$extra} pyproject.toml -o requirements$${extra:+-$$extra}.txt; \
 	done
+	@build/lock/bin/uv pip compile --quiet --upgrade --python-version 3.11.0 --generate-hashes --no-header \
+	    sandbox/checkov/requirements.in -o sandbox/checkov/requirements.txt
 
 setup:
 	@$(PYTHON) sandbox/bootstrap.py

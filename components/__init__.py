@@ -6,17 +6,32 @@ registry = DockerRegistry("images", DockerRegistryArgs(node_port=32100, namespac
 pulumi.export("address", registry.address)
 """
 
-from .args import DockerRegistryArgs, Exposure, RetentionPolicy, Storage
+from .args import (
+    Container,
+    DockerRegistryArgs,
+    Exposure,
+    NetworkPolicy,
+    Pod,
+    Resources,
+    RetentionPolicy,
+    Storage,
+    Toleration,
+)
 from .connection import ClusterError
 from .docker_registry import DockerRegistry
 from .settings import SettingsError
 
 __all__ = [
     "ClusterError",
+    "Container",
     "DockerRegistry",
     "DockerRegistryArgs",
     "Exposure",
+    "NetworkPolicy",
+    "Pod",
+    "Resources",
     "RetentionPolicy",
     "SettingsError",
     "Storage",
+    "Toleration",
 ]

@@ -14,24 +14,32 @@ from typing import TypeVar, cast
 Choice = TypeVar("Choice", bound=str)
 
 # RFC 1123: a label, and a name of labels (a Kubernetes namespace is one label, a node's name may be several).
-_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""A label of a DNS name."""
 
 # The grammar of an image reference is that of the distribution project's reference package.
 _DOMAIN_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _DOMAIN = rf"(?:{_DOMAIN_LABEL}(?:\.{_DOMAIN_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?"
 _PATH_PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_IMAGE = re.compile(
+IMAGE = re.compile(
     rf"(?:{_DOMAIN}/)?{_PATH_PART}(?:/{_PATH_PART})*"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?"
     r"(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?"
 )
+"""An image reference."""
 
 _UNITS = {"": 1} | {
     f"{letter}{i}": (1024 if i else 1000) ** power
     for power, letter in enumerate(("M", "G", "T", "P", "E"), start=2)
     for i in ("", "i")
 }
-_SIZE = re.compile(rf"([1-9][0-9]*)({'|'.join(_UNITS)})")
+SIZE = re.compile(rf"([1-9][0-9]*)({'|'.join(_UNITS)})")
+"""A whole quantity of bytes."""
+_SUFFIXES = _UNITS | {"m": 1e-3, "k": 1e3, "Ki": 1024}
+QUANTITY = re.compile(rf"([0-9]+(?:\.[0-9]+)?)({'|'.join(_SUFFIXES)})")
+"""A quantity of Kubernetes."""
+LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+"""The value of a label that has one, and the name of a label without its prefix."""
 _ACCESS_MODES = ("ReadWriteOnce", "ReadWriteOncePod", "ReadWriteMany")
 
 # The range that an API server allots NodePorts from unless told otherwise.
@@ -98,6 +106,42 @@ def texts(value: object) -> dict[str, str]:
     return dict(cast("Mapping[str, str]", value))
 
 
+def labels(value: object) -> dict[str, str]:
+    """Labels, as an object selects by them."""
+    given = names(value)
+    for name, entry in given.items():
+        if entry and not LABEL_VALUE.fullmatch(entry):
+            raise ValueError(
+                f"{name} is {entry!r}: give at most 63 letters, digits, dashes, dots and underscores, "
+                "beginning and ending with a letter or digit"
+            )
+    return given
+
+
+def names(value: object) -> dict[str, str]:
+    """An object of texts whose names are those of labels and annotations."""
+    given = texts(value)
+    for name in given:
+        prefix, _, own = name.rpartition("/")
+        if not LABEL_VALUE.fullmatch(own) or ("/" in name and not _is_dns_name(prefix)):
+            raise ValueError(f"{name!r} is not a name here: give one such as disk or example.com/disk")
+    return given
+
+
+def quantity(value: object) -> str:
+    """A quantity of Kubernetes, such as 250m or 1.5Gi."""
+    if isinstance(value, str) and QUANTITY.fullmatch(value):
+        return value
+    raise ValueError(f'{value!r} is not a quantity: give text such as "500m", "2" or "1Gi"')
+
+
+def amount(quantity: str) -> float:
+    """What a quantity comes to."""
+    found = QUANTITY.fullmatch(quantity)
+    assert found, f"{quantity} was not read by `quantity`"
+    return float(found[1]) * _SUFFIXES[found[2]]
+
+
 def choice(value: object, *choices: Choice) -> Choice:
     """One of `choices`."""
     for known in choices:
@@ -113,27 +157,31 @@ def boolean(value: object) -> bool:
 
 def image(value: object) -> str:
     """An image reference, such as `registry.example.com/team/name:tag`, with a digest if wanted."""
-    if isinstance(value, str) and _IMAGE.fullmatch(value):
+    if isinstance(value, str) and IMAGE.fullmatch(value):
         return value
     raise ValueError(
         f"{value!r} is not an image reference: give one such as registry.example.com/team/name:tag"
     )
 
 
-def namespace(value: object) -> str:
-    """The name of a namespace that the stack may create, so none of those every cluster has."""
-    if not isinstance(value, str) or not _LABEL.fullmatch(value):
+def namespace(value: object, *, create: bool) -> str:
+    """The name of a namespace; one that the stack may `create` is none of those every cluster has."""
+    if not isinstance(value, str) or not LABEL.fullmatch(value):
         raise ValueError(
             f"{value!r} is not a namespace: give lower-case letters, digits and dashes, at most 63"
         )
-    if value == "default" or value.startswith("kube-"):
+    if create and (value == "default" or value.startswith("kube-")):
         raise ValueError(f"{value!r} belongs to the cluster: give one that this stack may create and delete")
     return value
 
 
+def _is_dns_name(value: str) -> bool:
+    return len(value) <= 253 and all(map(LABEL.fullmatch, value.split(".")))
+
+
 def dns_name(value: object) -> str:
     """A DNS name of lower-case labels."""
-    if isinstance(value, str) and len(value) <= 253 and all(map(_LABEL.fullmatch, value.split("."))):
+    if isinstance(value, str) and _is_dns_name(value):
         return value
     raise ValueError(f"{value!r} is not a DNS name: give lower-case letters, digits, dashes and dots")
 
@@ -158,14 +206,14 @@ def claim(value: object) -> str:
 
 def size(value: object) -> str:
     """How much room a claim asks for: a whole quantity of Kubernetes, such as 50Gi."""
-    if isinstance(value, str) and (found := _SIZE.fullmatch(value)) and found[2]:
+    if isinstance(value, str) and (found := SIZE.fullmatch(value)) and found[2]:
         return value
     raise ValueError(f"size is {value!r}: give a whole number above 0 and a unit, such as 500Gi or 2Ti")
 
 
 def size_in_bytes(quantity: str) -> int | None:
     """What a whole quantity of Kubernetes comes to; None for one that is written in another way."""
-    found = _SIZE.fullmatch(quantity)
+    found = SIZE.fullmatch(quantity)
     return int(found[1]) * _UNITS[found[2]] if found else None
 
 

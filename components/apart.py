@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_kubernetes as k8s
 
-from . import pod, storage
+from . import pod, podoptions, storage
 from .labels import selector
 from .settings import Settings
 from .sidecar import Pruner, deployment_of
@@ -36,15 +36,15 @@ def declare(
             strategy=k8s.apps.v1.DeploymentStrategyArgs(type="Recreate"),
             selector=k8s.meta.v1.LabelSelectorArgs(match_labels=selector("pruner")),
             template=k8s.core.v1.PodTemplateSpecArgs(
-                metadata=k8s.meta.v1.ObjectMetaArgs(
-                    labels=dict(marks), annotations=pod.scraped(settings.seen.metrics)
-                ),
+                metadata=settings.pod.metadata(marks, pod.scraped(settings.seen.metrics)),
                 spec=k8s.core.v1.PodSpecArgs(
                     service_account_name=pruner.service_account,
                     automount_service_account_token=False,
                     enable_service_links=False,
                     termination_grace_period_seconds=60,
                     security_context=storage.security(settings.storage),
+                    **settings.pod.placement,
+                    affinity=podoptions.affinity(settings.pod, None, {}),
                     init_containers=pruner.init_containers,
                     containers=[pruner.container],
                     volumes=[*shared.volumes, *pruner.volumes],

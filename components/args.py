@@ -9,6 +9,7 @@ schema of these classes, and of their docstrings the descriptions that other lan
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -17,7 +18,7 @@ from pruner.settings.table import Settings as PrunerSettings
 
 _PRUNER = PrunerSettings()
 
-SECRETS = frozenset({"password", "sentinel_password"})
+SECRETS = frozenset({"password", "registry_config", "sentinel_password"})
 """The fields, of whichever object, that nothing shows in plain text."""
 
 
@@ -84,6 +85,80 @@ class Exposure:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Toleration:
+    """A taint of nodes that the pod puts up with."""
+
+    key: str | None = None
+    """The taint's key; every taint if left out"""
+    operator: str | None = None
+    """Equal or Exists; Equal if left out"""
+    value: str | None = None
+    """The taint's value, of Equal"""
+    effect: str | None = None
+    """NoSchedule, PreferNoSchedule or NoExecute; all if left out"""
+    toleration_seconds: int | None = None
+    """How long it stays on a node that gets a taint of NoExecute; for ever if left out"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """What a container asks for and may take: quantities by cpu, memory, or another resource."""
+
+    requests: dict[str, str] | None = None
+    """In place of what the stack asks for"""
+    limits: dict[str, str] | None = None
+    """In place of the stack's limits"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Container:
+    """What is different about a container of the pod."""
+
+    resources: Resources | None = None
+    """What it asks for and may take"""
+    environment: dict[str, str] | None = None
+    """More variables, none that is a setting of the registry or the pruner"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pod:
+    """Where the registry's pod runs, and what is added to it."""
+
+    node_selector: dict[str, str] | None = None
+    """Labels that its node has"""
+    tolerations: list[Toleration] | None = None
+    """Taints that it puts up with"""
+    affinity: dict[str, Any] | None = None
+    """An affinity as Kubernetes has it: nodeAffinity, podAffinity, podAntiAffinity"""
+    priority_class_name: str | None = None
+    """The name of a PriorityClass"""
+    runtime_class_name: str | None = None
+    """The name of a RuntimeClass"""
+    annotations: dict[str, str] | None = None
+    """Annotations of the pod"""
+    labels: dict[str, str] | None = None
+    """More labels of the pod"""
+    image_pull_secrets: list[pulumi.Input[str]] | None = None
+    """Names of Secrets in the namespace with which the pod's own images are pulled"""
+    registry: Container | None = None
+    """The registry's container"""
+    gc: Container | None = None
+    """The pruner's container"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkPolicy:
+    """Who may reach which port of the pod, where the cluster's network enforces NetworkPolicies."""
+
+    enabled: bool | None = True
+    """Whether there is a NetworkPolicy at all"""
+    clients: list[dict[str, Any]] | None = None
+    """Who may reach the registry, as peers of a NetworkPolicy; everyone if left out"""
+    metrics: list[dict[str, Any]] | None = None
+    """Who may read the metrics, as peers of a NetworkPolicy; every pod of the cluster if left out"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RetentionPolicy:
     """Which tags of some repositories stay; of several policies the first that matches a tag decides."""
 
@@ -120,7 +195,9 @@ class DockerRegistryArgs:
     exposure: Exposure | None = Exposure()
     """How clients outside the cluster reach it; the nodes' port if left out"""
     namespace: pulumi.Input[str] | None = "docker-registry"
-    """The namespace that is made and filled"""
+    """The namespace that is filled"""
+    create_namespace: bool | None = True
+    """Whether the stack makes the namespace; with false one that is there is filled, and stays"""
     registry_image: pulumi.Input[str] | None = "docker.io/library/registry:3.1.2"
     """The image of the registry, 2.8 or 3.x"""
     gc_image: pulumi.Input[str] | None = "docker.io/library/python:3.13-slim"
@@ -133,6 +210,12 @@ class DockerRegistryArgs:
     """The registry's cache of blob descriptors, none, inmemory or redis; inmemory makes the pruner restart the registry in place"""
     redis: Redis | None = Redis()
     """Where cache redis is; if left out, in a small server that the stack runs"""
+    registry_config: dict[str, Any] | None = None
+    """More of the registry's own configuration, merged over the stack's; `proxy` makes it a pull-through cache"""
+    pod: Pod | None = Pod()
+    """Where the pod runs, and what is added to it"""
+    network_policy: NetworkPolicy | None = NetworkPolicy()
+    """Who may reach which port of the pod"""
     gc_mode: str | None = _PRUNER.mode
     """online prunes while the registry takes pushes; readonly makes it read-only for the length of a run"""
     gc_period: str | None = format_duration(_PRUNER.period)

@@ -26,6 +26,9 @@ from .settings import Settings
 
 SERVICE = "registry"
 
+SECURITY_LEVEL = "pod-security.kubernetes.io/enforce"
+"""The label that says what Pod Security admits to a namespace."""
+
 # Connecting and reading, seconds each. A cluster further away than that is no place to deploy to.
 _TIMEOUT = (5, 15)
 _MISSING = 404
@@ -38,7 +41,8 @@ class Cluster:
     """What was found: the nodes by name, the Services, the definition of the address resource and our own.
 
     `definition` is None where there is none, `published` the hosts that our address resource names.
-    `classes` are the StorageClasses, `claim` the persistentVolumeClaim that is configured, None for none.
+    `classes` are the StorageClasses, `claim` the persistentVolumeClaim that is configured, None for none;
+    `home` is the namespace if it is not to be made, None where there is none.
     """
 
     nodes: tuple[Node, ...]
@@ -47,6 +51,7 @@ class Cluster:
     published: tuple[str, ...]
     classes: tuple[Mapping[str, Any], ...]
     claim: Mapping[str, Any] | None
+    home: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +78,7 @@ def survey(settings: Settings, *, of_another_provider: bool) -> Surveyed:
         pulumi.log.info(f"not checked, as the provider is the program's: {_CHECKS}")
         return Surveyed((), None)
     try:
-        cluster = read(known(settings.namespace), settings.storage)
+        cluster = read(settings)
     except OutOfReachError as error:
         if discover or not pulumi.runtime.is_dry_run():
             raise
@@ -89,11 +94,9 @@ def survey(settings: Settings, *, of_another_provider: bool) -> Surveyed:
     return Surveyed(hosts, cluster.definition)
 
 
-def read(namespace: str | None, storage: Kept) -> Cluster:
-    """What the cluster has; `namespace` is the registry's, None while that is not known.
-
-    Raises ClusterError.
-    """
+def read(settings: Settings) -> Cluster:
+    """What the cluster has. Raises ClusterError."""
+    namespace = known(settings.namespace)
     api = connect()
     core = client.CoreV1Api(api)
     try:
@@ -110,7 +113,8 @@ def read(namespace: str | None, storage: Kept) -> Cluster:
         classes = _items(
             client.StorageV1Api(api).list_storage_class(_request_timeout=_TIMEOUT, _preload_content=False)
         )
-        claim = _claim(core, namespace, storage)
+        claim = _claim(core, namespace, settings.storage)
+        home = _one(core.read_namespace, namespace) if namespace and not settings.create_namespace else None
     except client.ApiException as error:
         raise OutOfReachError(
             f"the cluster refused to list what is on it ({error.status} {error.reason}): "
@@ -120,7 +124,8 @@ def read(namespace: str | None, storage: Kept) -> Cluster:
         where = f"the cluster at {api.configuration.host}"
         raise OutOfReachError(f"{where} does not answer ({_root(error)}): start it, or {CHOOSE}") from None
     found = tuple(sorted(map(_node, nodes), key=lambda node: node.name))
-    return Cluster(found, tuple(services), next(iter(definitions), None), published, tuple(classes), claim)
+    definition = next(iter(definitions), None)
+    return Cluster(found, tuple(services), definition, published, tuple(classes), claim, home)
 
 
 def check(settings: Settings, cluster: Cluster) -> None:
@@ -136,10 +141,26 @@ def check(settings: Settings, cluster: Cluster) -> None:
                 f"port {port} of the nodes is taken by the service {where}: choose another "
                 f"with `pulumi config set nodePort`{moving if metadata['name'] == SERVICE else ''}"
             )
+    if namespace and not settings.create_namespace:
+        _check_home(settings.storage, namespace, cluster.home)
     if isinstance(settings.storage, HostPath):
         _check_node(settings.storage, cluster)
     else:
         volumes.check(settings.storage, namespace, cluster.classes, cluster.claim, settings.replicas)
+
+
+def _check_home(storage: Kept, namespace: str, home: Mapping[str, Any] | None) -> None:
+    if home is None:
+        raise ClusterError(
+            f"createNamespace is false and the cluster has no namespace {namespace!r}: make it, or leave "
+            "createNamespace out"
+        )
+    level = cast("dict[str, str]", home["metadata"].get("labels") or {}).get(SECURITY_LEVEL)
+    if isinstance(storage, HostPath) and level in ("baseline", "restricted"):
+        raise ClusterError(
+            f"the namespace {namespace} enforces the Pod Security level {level}, which admits no hostPath: "
+            "set storage.kind to persistentVolumeClaim, or choose another namespace"
+        )
 
 
 def _check_node(storage: HostPath, cluster: Cluster) -> None:
@@ -189,17 +210,17 @@ def _published(api: Any, namespace: str) -> tuple[str, ...]:
 def _claim(core: Any, namespace: str | None, storage: Kept) -> Mapping[str, Any] | None:
     """The claim that the storage names; None where there is none, or where its name is not known yet."""
     name = None if isinstance(storage, HostPath) else known(storage.claim)
-    if not name or not namespace:
-        return None
+    return _one(core.read_namespaced_persistent_volume_claim, name, namespace) if name and namespace else None
+
+
+def _one(read: Any, *names: str) -> Mapping[str, Any] | None:
+    """The object that `read` finds by its name; None where there is none."""
     try:
-        found = core.read_namespaced_persistent_volume_claim(
-            name, namespace, _request_timeout=_TIMEOUT, _preload_content=False
-        )
+        return json.loads(read(*names, _request_timeout=_TIMEOUT, _preload_content=False).data)
     except client.ApiException as error:
         if error.status == _MISSING:
             return None
         raise
-    return json.loads(found.data)
 
 
 def _host(address: str) -> str:

@@ -14,9 +14,18 @@ from .args import DockerRegistryArgs
 from .settings import KEYS, SettingsError, settle
 
 # The keys whose values are lists and objects.
-_JSON = ("externalHosts", "exposure", "storage", "redis", "retention")
+_JSON = (
+    "externalHosts",
+    "exposure",
+    "storage",
+    "redis",
+    "registryConfig",
+    "pod",
+    "networkPolicy",
+    "retention",
+)
 # Those of them that may hold a secret, which no sentence quotes.
-_SECRET = ("redis",)
+_SECRET = ("redis", "registryConfig")
 
 
 def stack_args() -> DockerRegistryArgs:

@@ -46,6 +46,11 @@ class DockerRegistry(pulumi.ComponentResource):
     ) -> None:
         """`args` may be a mapping with the same fields. Raises SettingsError for wrong ones, ClusterError."""
         settings = settle(args, lambda field: f"{name}: {camel_case(field)}")
+        if settings.pull_through:
+            pulumi.log.info(
+                f"{name}: registryConfig.proxy makes this registry a pull-through cache: it takes no pushes "
+                "and expires what it holds by itself, and the pruner is off"
+            )
         # Before anything is registered, this component included.
         cluster = survey(settings, of_another_provider=connection.brings_provider(opts))
         super().__init__("docker-registry:index:DockerRegistry", name, _recorded(args), opts)

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 import pulumi
 
 from . import accepted
-from .args import Exposure
+from .args import DockerRegistryArgs, Exposure
 from .inputs import later, made
 from .pod import PORT
 
@@ -52,6 +52,8 @@ def read(value: Any, node_port: pulumi.Input[int], hosts: object) -> Exposed:
     kind: Kind = accepted.choice(
         exposure.kind or Exposure().kind, "NodePort", "LoadBalancer", "ClusterIP", "Ingress"
     )
+    if kind != "NodePort" and node_port not in (None, DockerRegistryArgs().node_port):
+        raise ValueError(f"{kind} has no port of the nodes to choose: leave nodePort out")
     if kind == "NodePort" and exposure.port is not None:
         raise ValueError("port is not of a NodePort: set nodePort")
     if kind in ("NodePort", "ClusterIP") and exposure.annotations is not None:

@@ -8,10 +8,10 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from . import storage
+from .cluster import SECURITY_LEVEL
 from .settings import Settings
 
 _OWN = "kubernetes:core/v1:Namespace"
-_LEVEL = "pod-security.kubernetes.io/enforce"
 
 
 def declare(
@@ -19,9 +19,13 @@ def declare(
 ) -> pulumi.Output[str]:
     """Declares the namespace with its Pod Security level, and returns its name.
 
-    The two ways to declare it are one resource to the engine: a change of storage moves no namespace.
+    The ways to declare it are one resource to the engine: a change of storage moves no namespace, and one
+    that the stack is to make no more is not deleted.
     """
-    labels = {**marks, _LEVEL: storage.security_level(settings.storage)}
+    if not settings.create_namespace:
+        # Applied, it changes nothing of it.
+        return _kept(name, settings, k8s.meta.v1.ObjectMetaPatchArgs(name=settings.namespace), opts)
+    labels = {**marks, SECURITY_LEVEL: storage.security_level(settings.storage)}
     if not storage.stays(settings.storage):
         own = k8s.core.v1.Namespace(
             name,
@@ -30,11 +34,18 @@ def declare(
         )
         return own.metadata.name
     # By a server-side apply on whatever is there: a claim that was kept is found again with its namespace.
+    metadata = k8s.meta.v1.ObjectMetaPatchArgs(
+        name=settings.namespace, labels=labels, annotations=storage.TAKE_UP
+    )
+    return _kept(name, settings, metadata, opts)
+
+
+def _kept(
+    name: str, settings: Settings, metadata: k8s.meta.v1.ObjectMetaPatchArgs, opts: pulumi.ResourceOptions
+) -> pulumi.Output[str]:
     kept = k8s.core.v1.NamespacePatch(
         name,
-        metadata=k8s.meta.v1.ObjectMetaPatchArgs(
-            name=settings.namespace, labels=labels, annotations=storage.TAKE_UP
-        ),
+        metadata=metadata,
         opts=pulumi.ResourceOptions.merge(
             _formerly(_OWN, opts), pulumi.ResourceOptions(retain_on_delete=True)
         ),

@@ -7,6 +7,8 @@ no name has to be resolved, and by those who know its password.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -39,10 +41,12 @@ class RedisServer(pulumi.ComponentResource):
         name: str,
         *,
         own: OwnServer,
+        placement: Mapping[str, Any],
         labels: Labels,
         namespace: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        """`placement` are fields of a PodSpec that say where pods run."""
         super().__init__("docker-registry:index:RedisServer", name, {"image": own.image}, opts)
         child = pulumi.ResourceOptions(parent=self)
         marks, chosen = labels.of("cache"), selector("cache")
@@ -68,7 +72,7 @@ class RedisServer(pulumi.ComponentResource):
                 strategy=k8s.apps.v1.DeploymentStrategyArgs(type="Recreate"),
                 selector=k8s.meta.v1.LabelSelectorArgs(match_labels=chosen),
                 template=k8s.core.v1.PodTemplateSpecArgs(
-                    metadata=k8s.meta.v1.ObjectMetaArgs(labels=marks), spec=_pod(own, config)
+                    metadata=k8s.meta.v1.ObjectMetaArgs(labels=marks), spec=_pod(own, config, placement)
                 ),
             ),
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
@@ -110,8 +114,9 @@ def _configuration(password: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _pod(own: OwnServer, config: k8s.core.v1.Secret) -> k8s.core.v1.PodSpecArgs:
+def _pod(own: OwnServer, config: k8s.core.v1.Secret, placement: Mapping[str, Any]) -> k8s.core.v1.PodSpecArgs:
     return k8s.core.v1.PodSpecArgs(
+        **placement,
         automount_service_account_token=False,
         enable_service_links=False,
         termination_grace_period_seconds=10,

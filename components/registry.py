@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pulumi_tls as tls
 
-from . import apart, caching, namespace, pod, registryconfig, service, several, storage
+from . import apart, caching, namespace, network, pod, podoptions, registryconfig, service, several, storage
 from .certificates import Certificates
 from .cluster import SERVICE
 from .labels import SELECTOR, Labels
@@ -53,7 +53,14 @@ class Registry(pulumi.ComponentResource):
         metadata = k8s.meta.v1.ObjectMetaArgs(namespace=home, labels=marks)
         redis = settings.redis
         if isinstance(redis, caching.OwnServer):
-            redis = RedisServer(f"{name}-redis", own=redis, labels=labels, namespace=home, opts=child).server
+            redis = RedisServer(
+                f"{name}-redis",
+                own=redis,
+                placement=settings.pod.placement,
+                labels=labels,
+                namespace=home,
+                opts=child,
+            ).server
         # These three are named by the provider: other content is another name, which rolls the pod.
         config = k8s.core.v1.Secret(
             f"{name}-config",
@@ -115,8 +122,8 @@ class Registry(pulumi.ComponentResource):
                 strategy=several.strategy(settings.replicas),
                 selector=k8s.meta.v1.LabelSelectorArgs(match_labels=SELECTOR),
                 template=k8s.core.v1.PodTemplateSpecArgs(
-                    metadata=k8s.meta.v1.ObjectMetaArgs(
-                        labels=marks, annotations=None if several_pods else pod.scraped(settings.seen.metrics)
+                    metadata=settings.pod.metadata(
+                        marks, pod.scraped(settings.seen.metrics) if _has_pruner(settings) else None
                     ),
                     spec=_pod(settings, shared, tls_secret, http_secret, pruner),
                 ),
@@ -135,6 +142,7 @@ class Registry(pulumi.ComponentResource):
                 # The last of what had the tree to itself is gone by then.
                 opts=pulumi.ResourceOptions.merge(alone, pulumi.ResourceOptions(depends_on=[deployment])),
             )
+        network.declare(f"{name}-network", settings, home, labels, child)
         self.service = led.metadata.name
         self.namespace = home
         self.register_outputs({"namespace": self.namespace, "service": self.service})
@@ -144,6 +152,11 @@ def names_inside(namespace: str) -> list[str]:
     """What the registry is called by the cluster's pods, and by the pruner beside it."""
     service = [SERVICE, f"{SERVICE}.{namespace}", f"{SERVICE}.{namespace}.svc"]
     return [*service, f"{SERVICE}.{namespace}.svc.cluster.local", "localhost", "127.0.0.1", "::1"]
+
+
+def _has_pruner(settings: Settings) -> bool:
+    """Whether the pruner is in the registry's pod: of several pods it has one of its own, of a cache none."""
+    return settings.replicas == 1 and not settings.pull_through
 
 
 def _http_secret(name: str, child: pulumi.ResourceOptions) -> pulumi.Output[str]:
@@ -184,10 +197,10 @@ def _pod(
     http_secret: k8s.core.v1.Secret,
     pruner: Pruner,
 ) -> k8s.core.v1.PodSpecArgs:
-    several_pods = settings.replicas > 1
+    several_pods, has_pruner = settings.replicas > 1, _has_pruner(settings)
     return k8s.core.v1.PodSpecArgs(
         # The pruner finds the registry's process and signals it.
-        share_process_namespace=None if several_pods else True,
+        share_process_namespace=has_pruner or None,
         service_account_name=pruner.service_account,
         # A token, where there is one, is mounted into the pruner alone.
         automount_service_account_token=False,
@@ -195,17 +208,20 @@ def _pod(
         enable_service_links=False,
         termination_grace_period_seconds=several.TERMINATION if several_pods else _TERMINATION,
         security_context=storage.security(settings.storage),
-        affinity=several.apart() if several_pods else storage.affinity(settings.storage),
+        **settings.pod.placement,
+        affinity=podoptions.affinity(
+            settings.pod, storage.node(settings.storage), several.apart() if several_pods else {}
+        ),
         topology_spread_constraints=several.spread() if several_pods else None,
         init_containers=pruner.init_containers,
         containers=[
             _container(settings, shared, http_secret),
-            *([] if several_pods else [pruner.container]),
+            *([pruner.container] if has_pruner else []),
         ],
         volumes=[
             *shared.volumes,
             pod.secret_volume(_TLS, tls_secret.metadata.name, 0o400, ("tls.crt", "tls.key")),
-            *(pruner.init_volumes if several_pods else pruner.volumes),
+            *(pruner.volumes if has_pruner else pruner.init_volumes),
         ],
     )
 
@@ -244,16 +260,14 @@ def _container(
                 ),
             ),
             # Version 3 sends its traces to a collector on localhost unless told otherwise.
-            k8s.core.v1.EnvVarArgs(name="OTEL_TRACES_EXPORTER", value="none"),
+            *pod.variables({"OTEL_TRACES_EXPORTER": "none", **settings.pod.registry.environment}),
         ],
         ports=[k8s.core.v1.ContainerPortArgs(name="https", container_port=pod.PORT)],
         # A restart in place begins with the startup probe again, so it never counts against the liveness.
         startup_probe=_probe(period=1, failures=120),
         readiness_probe=_probe(period=5, failures=2),
         liveness_probe=_probe(period=10, failures=6),
-        resources=k8s.core.v1.ResourceRequirementsArgs(
-            requests={"cpu": "50m", "memory": "64Mi"}, limits={"cpu": "2", "memory": "512Mi"}
-        ),
+        resources=settings.pod.registry.resources,
         security_context=pod.container_security(),
         lifecycle=several.last_moments() if settings.replicas > 1 else None,
         volume_mounts=[

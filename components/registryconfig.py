@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import yaml
 
-from . import caching, pod, several
+from . import caching, overlay, pod, several
 from .settings import Settings
 
 # Seconds. On SIGTERM the registry takes no new request and lets those in flight end.
@@ -15,7 +15,10 @@ DRAIN = 30
 
 
 def text(settings: Settings, redis: caching.GivenServer | None) -> pulumi.Output[str]:
-    """The registry's config.yml, read alike by 2.8 and 3.x; it may hold the password of `redis`."""
+    """The registry's config.yml, read alike by 2.8 and 3.x; it may hold the password of `redis`.
+
+    What is set over it comes last, and may have passwords too.
+    """
     cache = {} if settings.cache == "none" else {"cache": {"blobdescriptor": settings.cache}}
     drain = several.DRAIN if settings.replicas > 1 else DRAIN
     content: pulumi.Output[Any] = pulumi.Output.from_input(
@@ -49,4 +52,7 @@ def text(settings: Settings, redis: caching.GivenServer | None) -> pulumi.Output
             **({} if redis is None else {"redis": caching.configured(redis)}),
         }
     )
-    return content.apply(lambda content: yaml.safe_dump(content, sort_keys=False))
+    over = pulumi.Output.secret(dict(settings.registry_config))
+    return pulumi.Output.all(content, over).apply(
+        lambda both: yaml.safe_dump(overlay.merged(both[0], both[1]), sort_keys=False)
+    )

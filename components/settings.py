@@ -17,13 +17,15 @@ import pulumi
 from pruner.settings.policies import parse_policies
 from pruner.settings.table import TABLE
 
-from . import accepted, caching, exposure, keeping, several
+from . import accepted, caching, exposure, keeping, overlay, podoptions, reach, several
 from .args import DockerRegistryArgs, RetentionPolicy
 from .caching import Cache
 from .exposure import Exposed
 from .inputs import comes, known, later, made
 from .keeping import Kept
 from .labels import version
+from .podoptions import PodOptions
+from .reach import Reach
 
 T = TypeVar("T")
 
@@ -76,14 +78,23 @@ class Settings:
     exposure: Exposed
     external_hosts: tuple[str, ...] | pulumi.Output[tuple[str, ...]]
     namespace: pulumi.Input[str]
+    create_namespace: bool
     registry_image: pulumi.Input[str]
     gc_image: pulumi.Input[str]
     storage: Kept
     replicas: int
     cache: Cache
     redis: caching.Server | None
+    registry_config: Mapping[str, Any]
+    pod: PodOptions
+    reach: Reach | None
     pruning: Pruning
     seen: Seen
+
+    @property
+    def pull_through(self) -> bool:
+        """Whether the registry is a cache of another one, which nobody prunes: it expires what it holds."""
+        return overlay.is_pull_through(self.registry_config)
 
 
 def settle(
@@ -98,7 +109,8 @@ def settle(
     except ValueError as error:
         raise SettingsError([f"args: {error}"]) from None
     reader = _Reader(args, call)
-    namespace = reader.may_come("namespace", accepted.namespace)
+    create = reader.read("create_namespace", accepted.boolean)
+    namespace = reader.may_come("namespace", lambda value: accepted.namespace(value, create=create))
     node_port = reader.may_come("node_port", accepted.node_port)
     hosts = reader.read("external_hosts", _hosts)
     cache: Cache = reader.read("cache", lambda value: accepted.choice(value, *caching.KINDS))
@@ -106,12 +118,16 @@ def settle(
         exposure=reader.read("exposure", lambda value: exposure.read(value, node_port, hosts)),
         external_hosts=hosts,
         namespace=namespace,
+        create_namespace=create,
         registry_image=reader.may_come("registry_image", accepted.image),
         gc_image=reader.may_come("gc_image", accepted.image),
         storage=reader.read("storage", lambda value: keeping.read(value, namespace)),
         replicas=reader.read("replicas", accepted.replicas),
         cache=cache,
         redis=reader.read("redis", lambda value: caching.read(value, cache)),
+        registry_config=reader.read("registry_config", overlay.read),
+        pod=reader.read("pod", podoptions.read),
+        reach=reader.read("network_policy", reach.read),
         pruning=Pruning(
             mode=reader.pruners("gc_mode"),
             period=reader.pruners("gc_period"),
@@ -183,10 +199,32 @@ _DEFAULTS = dataclasses.asdict(DockerRegistryArgs())
 def _together(settings: Settings) -> Iterator[tuple[str, str]]:
     """What is right by itself and wrong beside something else."""
     yield from several.problems(settings.replicas, settings.storage, settings.cache, settings.pruning.mode)
+    if settings.pull_through:
+        yield from _without_pruner(settings)
     image = known(settings.registry_image)
     needs_3 = caching.needs_version_3(settings.redis)
     if needs_3 and image and version(image).startswith("2."):
         yield "redis", f"version 2 of the registry does not know {needs_3}: leave it out, or use version 3"
+
+
+def _without_pruner(settings: Settings) -> Iterator[tuple[str, str]]:
+    """What is set of a pruner that a pull-through cache does not have."""
+    usual = {
+        "gc_mode": (settings.pruning.mode, "online"),
+        "retention": (settings.pruning.retention, "[]"),
+        "alerts": (settings.seen.alerts, "none"),
+        "dashboard": (settings.seen.dashboard, False),
+        "repository_metrics": (settings.seen.repository_metrics, False),
+        "metrics": (settings.seen.metrics == "podMonitor", False),
+    }
+    for field, (value, nothing) in usual.items():
+        if value != nothing:
+            yield field, "a pull-through cache (registryConfig.proxy) has no pruner: leave this out"
+    if settings.replicas > 1:
+        yield (
+            "replicas",
+            "pods of a pull-through cache would overwrite each other's list of what expires: give 1",
+        )
 
 
 def _hosts(value: object) -> tuple[str, ...] | pulumi.Output[tuple[str, ...]]:

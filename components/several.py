@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -64,17 +65,11 @@ def last_moments() -> k8s.core.v1.LifecycleArgs:
     )
 
 
-def apart() -> k8s.core.v1.AffinityArgs:
-    """Rather on nodes that have none of the pods yet."""
-    term = k8s.core.v1.PodAffinityTermArgs(
-        topology_key=_NODE, label_selector=k8s.meta.v1.LabelSelectorArgs(match_labels=SELECTOR)
-    )
-    weighted = [k8s.core.v1.WeightedPodAffinityTermArgs(weight=100, pod_affinity_term=term)]
-    return k8s.core.v1.AffinityArgs(
-        pod_anti_affinity=k8s.core.v1.PodAntiAffinityArgs(
-            preferred_during_scheduling_ignored_during_execution=weighted
-        )
-    )
+def apart() -> Mapping[str, Any]:
+    """Rather on nodes that have none of the pods yet: an affinity as Kubernetes has it."""
+    term = {"topologyKey": _NODE, "labelSelector": {"matchLabels": SELECTOR}}
+    weighted = [{"weight": 100, "podAffinityTerm": term}]
+    return {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": weighted}}
 
 
 def spread() -> list[k8s.core.v1.TopologySpreadConstraintArgs]:

@@ -75,7 +75,7 @@ class Pruner(pulumi.ComponentResource):
             namespace=namespace,
             record=record.metadata.name,
             deployment=deployment_of(settings),
-            protect_running=settings.pruning.protect_running,
+            protect_running=settings.pruning.protect_running and not settings.pull_through,
             marks=marks,
             child=child,
         )
@@ -161,6 +161,7 @@ def _container(
         "PYTHONUNBUFFERED": "1",
         **environment(settings.pruning),
         **_visible(settings, namespace),
+        **settings.pod.gc.environment,
     }
     if registry is not None:
         # An override, as the registry has them of its file: to the pruner, this is where the registry is.
@@ -174,7 +175,7 @@ def _container(
         image=settings.gc_image,
         image_pull_policy="IfNotPresent",
         command=["prune", "serve"],
-        env=[k8s.core.v1.EnvVarArgs(name=name, value=value) for name, value in variables.items()],
+        env=pod.variables(variables),
         ports=[k8s.core.v1.ContainerPortArgs(name=pod.METRICS, container_port=pod.METRICS_PORT)],
         # It fails when the loop or its run gives no sign of life, as on a disk that does not answer.
         liveness_probe=k8s.core.v1.ProbeArgs(
@@ -184,9 +185,7 @@ def _container(
             timeout_seconds=10,
             failure_threshold=6,
         ),
-        resources=k8s.core.v1.ResourceRequirementsArgs(
-            requests={"cpu": "10m", "memory": "45Mi"}, limits={"cpu": "1", "memory": "1Gi"}
-        ),
+        resources=settings.pod.gc.resources,
         security_context=pod.container_security(),
         volume_mounts=[
             *shared.mounts,
@@ -212,7 +211,7 @@ def _init_container(
         image=settings.gc_image,
         image_pull_policy="IfNotPresent",
         command=command,
-        env=[k8s.core.v1.EnvVarArgs(name=key, value=value) for key, value in variables.items()],
+        env=pod.variables(variables),
         resources=k8s.core.v1.ResourceRequirementsArgs(
             requests={"cpu": "10m", "memory": "40Mi"}, limits={"cpu": "1", "memory": "128Mi"}
         ),

@@ -97,22 +97,6 @@ def called(storage: Kept) -> pulumi.Output[str]:
     return pulumi.Output.concat("persistentVolumeClaim ", storage.claim)
 
 
-def affinity(storage: Kept) -> k8s.core.v1.AffinityArgs | None:
-    """Where a pod has to be that uses it; None for anywhere."""
-    if not isinstance(storage, HostPath) or storage.node is None:
-        return None
-    return k8s.core.v1.AffinityArgs(
-        node_affinity=k8s.core.v1.NodeAffinityArgs(
-            required_during_scheduling_ignored_during_execution=k8s.core.v1.NodeSelectorArgs(
-                node_selector_terms=[
-                    k8s.core.v1.NodeSelectorTermArgs(
-                        match_fields=[
-                            k8s.core.v1.NodeSelectorRequirementArgs(
-                                key="metadata.name", operator="In", values=[storage.node]
-                            )
-                        ]
-                    )
-                ]
-            )
-        )
-    )
+def node(storage: Kept) -> pulumi.Input[str] | None:
+    """The node on which a pod has to be that uses it; None for any."""
+    return storage.node if isinstance(storage, HostPath) else None

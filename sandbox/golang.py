@@ -82,6 +82,8 @@ VERSITYGW = Program("versitygw", "github.com/versity/versitygw/cmd/versitygw", "
 PULUMI_YAML = Program(
     "pulumi-language-yaml", "github.com/pulumi/pulumi-yaml/cmd/pulumi-language-yaml", "2 minutes"
 )
+# Only the tests of the manifests ask for it.
+KUBE_SCORE = Program("kube-score", "github.com/zegl/kube-score/cmd/kube-score", "30 seconds")
 PAUSE = Program("pause", ".", "a second", flags=())
 CLUSTER = (KUBERNETES, REGISTRY, PAUSE)
 # Each finds in the compiler's cache what those before it have in common with it, which is most of the engine.

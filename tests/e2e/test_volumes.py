@@ -154,8 +154,33 @@ def test_an_existing_claim_is_taken_as_it_is(stack: Stack) -> None:
     stack.client().check("app", "v1", OLD)
 
 
+def test_a_namespace_that_the_stack_makes_no_more_is_the_same_and_the_pod_is_as_it_is_wanted(
+    stack: Stack,
+) -> None:
+    before = uid(stack, "pvc", "registry-data"), uid(stack, "namespace", stack.namespace)
+    on_linux = {"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [on_linux]}]}
+    wanted: dict[str, Any] = {
+        "nodeSelector": {"kubernetes.io/os": "linux"},
+        "tolerations": [{"key": "dedicated", "operator": "Exists", "effect": "NoSchedule"}],
+        "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}},
+        "priorityClassName": "system-cluster-critical",
+        "annotations": {"example.com/team": "images"},
+        "imagePullSecrets": ["mirror"],
+        "gc": {"resources": {"limits": {"memory": "512Mi"}}, "environment": {"TZ": "Europe/Berlin"}},
+    }
+    stack.up(createNamespace="false", pod=json.dumps(wanted))
+    assert (uid(stack, "pvc", "registry-data"), uid(stack, "namespace", stack.namespace)) == before
+    pod = stack.pod()
+    assert pod["spec"]["affinity"] == wanted["affinity"]
+    assert wanted["tolerations"][0] in pod["spec"]["tolerations"]
+    assert pod["metadata"]["annotations"]["example.com/team"] == "images"
+    stack.client().check("app", "v1", OLD)
+
+
 def test_a_claim_that_is_not_to_be_kept_goes_with_its_namespace(stack: Stack) -> None:
     before = uid(stack, "pvc", "registry-data"), uid(stack, "namespace", stack.namespace)
+    stack.engine.configure({"createNamespace": "true"})
     keep_in(stack, **ON_CLAIM, retain=False)
     assert (uid(stack, "pvc", "registry-data"), uid(stack, "namespace", stack.namespace)) == before
     stack.client().check("app", "v2", NEW)

@@ -20,7 +20,8 @@ TOKEN = "a-token"
 class FakeCluster:
     """What the API answers with; `refuse` is a path prefix that gets a 403.
 
-    `addresses` are those that the address resource of a namespace names, `claims` by NAMESPACE/NAME.
+    `addresses` are those that the address resource of a namespace names, `claims` by NAMESPACE/NAME,
+    `namespaces` have each its labels.
     """
 
     nodes: list[dict[str, Any]] = field(default_factory=lambda: [node("n1", InternalIP="10.0.0.1")])
@@ -29,6 +30,7 @@ class FakeCluster:
     classes: list[dict[str, Any]] = field(default_factory=lambda: [storage_class("standard", default=True)])
     claims: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     addresses: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    namespaces: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
     refuse: str = "/none"
     asked: list[str] = field(default_factory=list[str])
     port: int = 0
@@ -73,6 +75,8 @@ class FakeCluster:
         above, _, below = path.partition("/namespaces/")
         if above == "/api/v1" and "/persistentvolumeclaims/" in below:
             return self.claims.get(below.replace("/persistentvolumeclaims/", "/"))
+        if above == "/api/v1" and below in self.namespaces:
+            return {"metadata": {"name": below, "labels": self.namespaces[below]}}
         return self.published(path)
 
     def published(self, path: str) -> dict[str, Any] | None:

@@ -48,12 +48,16 @@ def test_each_default_differs_from_what_the_table_might_say_instead() -> None:
         "externalHosts": '["a.example"]',
         "exposure": json.dumps({"kind": "ClusterIP"}),
         "namespace": "other",
+        "createNamespace": "false",
         "registryImage": "registry:2",
         "gcImage": "python:3.11",
         "storage": json.dumps({"path": "/srv"}),
         "replicas": "2",
         "cache": "inmemory",
         "redis": json.dumps({"image": "redis:7"}),
+        "registryConfig": '{"log": {"level": "debug"}}',
+        "pod": '{"nodeSelector": {"disk": "ssd"}}',
+        "networkPolicy": '{"enabled": false}',
         "gcMode": "readonly",
         "gcMaxFraction": "1",
         "gcOpsPerSecond": "2000",
@@ -77,7 +81,16 @@ def test_the_sample_has_every_key_and_is_accepted() -> None:
     given = {key.removeprefix(f"{program.PROJECT}:"): value for key, value in sample.items()}
     assert set(given) == set(KEYS)
     settings = program.read(**given)
-    examples = {"externalHosts", "exposure", "storage", "retention", "cache", "redis"}
+    examples = {
+        "externalHosts",
+        "exposure",
+        "storage",
+        "registryConfig",
+        "pod",
+        "retention",
+        "cache",
+        "redis",
+    }
     assert program.read(**{key: value for key, value in given.items() if key not in examples}) == settle({})
     assert settings != settle({})
 

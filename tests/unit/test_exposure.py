@@ -101,6 +101,12 @@ def test_an_ingress_needs_names_and_no_addresses() -> None:
             read(exposure={"kind": "Ingress"}, externalHosts=["a.example", address])
 
 
+@pytest.mark.parametrize("kind", ["LoadBalancer", "ClusterIP", "Ingress"])
+def test_a_port_of_the_nodes_is_refused_where_there_is_none(kind: str) -> None:
+    with pytest.raises(SettingsError, match=f"{kind} has no port of the nodes to choose: leave nodePort out"):
+        read(exposure={"kind": kind}, externalHosts=HOSTS, nodePort=31000)
+
+
 @pytest.mark.parametrize("port", [0, 65536, "https", 443.5])
 def test_a_port_that_is_none_is_refused(port: object) -> None:
     with pytest.raises(SettingsError, match="give an integer from 1 to 65535"):

@@ -18,11 +18,19 @@ from pulumi.provider.experimental.component import ComponentProvider
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 import pruner
-from docker_registry_stack import DockerRegistry, DockerRegistryArgs, RetentionPolicy, Storage, bundle
+from docker_registry_stack import (
+    DockerRegistry,
+    DockerRegistryArgs,
+    RetentionPolicy,
+    Storage,
+    bundle,
+    editors,
+)
 from docker_registry_stack.settings import settle
 from tests.unit import program
 
 SCHEMA = Path(__file__).with_name("schema.json")
+EDITORS = program.ROOT / "Pulumi.schema.json"
 
 
 def build_wheel(source: Path, target: Path) -> Path:
@@ -169,3 +177,4 @@ def schema() -> dict[str, Any]:
 
 if __name__ == "__main__":
     SCHEMA.write_text(json.dumps(schema(), indent=2) + "\n")
+    EDITORS.write_text(editors.text())
