@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -135,7 +136,7 @@ def test_alerts_and_dashboard_lie_in_the_cluster(stack: Stack) -> None:
     assert json.loads(dashboard["data"]["docker-registry.json"])["panels"]
 
 
-def test_the_commands_of_the_runbooks_run(stack: Stack) -> None:
+def test_the_commands_of_the_runbooks_run(stack: Stack, tmp_path: Path) -> None:
     commands = {
         command
         for path in sorted((ROOT / RUNBOOKS).glob("*.md"))
@@ -147,7 +148,11 @@ def test_the_commands_of_the_runbooks_run(stack: Stack) -> None:
         own = command.replace("-n docker-registry", f"-n {stack.namespace}")
         done = subprocess.run(
             ["sh", "-c", own],
-            env={"KUBECONFIG": str(stack.place.kubeconfig), "PATH": f"{folder}:/usr/bin:/bin"},
+            env={
+                "KUBECONFIG": str(stack.place.kubeconfig),
+                "HOME": str(tmp_path),
+                "PATH": f"{folder}:/usr/bin:/bin",
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
