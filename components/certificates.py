@@ -47,7 +47,7 @@ class Certificates(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`owner` tells this authority from another stack's in a list of trusted ones."""
-        # The owner is no input of the component: a stack that is renamed has the same certificates.
+        # The owner is not an input of the component: a stack that is renamed has the same certificates.
         super().__init__("docker-registry:index:Certificates", name, {"hosts": hosts}, opts)
         child = pulumi.ResourceOptions(parent=self)
         # An authority keeps the name it was made with: another name would be another authority to trust.

@@ -29,7 +29,7 @@ SERVICE = "registry"
 SECURITY_LEVEL = "pod-security.kubernetes.io/enforce"
 """The label that says what Pod Security admits to a namespace."""
 
-# Connecting and reading, seconds each. A cluster further away than that is no place to deploy to.
+# Connecting and reading, seconds each. A cluster further away than that is not a place to deploy to.
 _TIMEOUT = (5, 15)
 _MISSING = 404
 

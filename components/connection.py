@@ -23,7 +23,7 @@ CHOOSE = (
     "`pulumi config set kubernetes:context`"
 )
 
-# What else the provider can be told in the stack configuration, by kind of value.
+# What else of the provider can be set in the stack configuration, by kind of value.
 _TEXTS = ("clusterIdentifier", "renderYamlToDirectory")
 _FLAGS = (
     "alwaysRender",

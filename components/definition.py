@@ -1,4 +1,4 @@
-"""The kind of the address resource: one definition in a cluster, whose life is no stack's.
+"""The kind of the address resource: one definition in a cluster, which no stack's end removes.
 
 Every registry declares it by a server-side apply on whatever is there, so that the first makes it and none
 takes it along: it stays when it is not declared any more. Of two schemas the newer one wins. A registry that

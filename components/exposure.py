@@ -17,7 +17,7 @@ Kind = Literal["NodePort", "LoadBalancer", "ClusterIP", "Ingress"]
 
 _HTTPS = 443
 
-# What the controllers that can pass TLS through want to be told; each heeds its own alone.
+# What the controllers that can pass TLS through want to have annotated; each heeds its own alone.
 _PASSED_THROUGH = {
     "nginx.ingress.kubernetes.io/ssl-passthrough": "true",
     "haproxy.org/ssl-passthrough": "true",
@@ -27,7 +27,7 @@ _PASSED_THROUGH = {
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """The published `port`, which of a NodePort is that of the nodes; what is told to who provides it.
+    """The published `port`, which of a NodePort is that of the nodes; what its provider is to know.
 
     The `annotations` are the Ingress's, or the Service's of a load balancer.
     """

@@ -1,7 +1,7 @@
 """Checks what a registry is made from, and turns it into the values that the components take.
 
 Every wrong value becomes one sentence that names the key, the value and what is accepted; all of them are
-told together, before any resource is declared. What another resource gives is checked when it is known.
+reported together, before any resource is declared. What another resource gives is checked when it is known.
 """
 
 from __future__ import annotations

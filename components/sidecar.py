@@ -237,7 +237,7 @@ def _claim(
     settings: Settings, shared: pod.Shared, namespace: pulumi.Input[str], record: pulumi.Input[str]
 ) -> k8s.core.v1.ContainerArgs:
     """What has to succeed before the registry starts: the tree is this registry's, and the one it had."""
-    # Who owns it is told by what lasts: no name of a stack, a project or an organization.
+    # Who owns it is known by what lasts: no name of a stack, a project or an organization.
     command: list[pulumi.Input[str]] = [
         "prune",
         "claim",

@@ -36,7 +36,7 @@ class Target:
         return f"{self.server} (context {self.context})"
 
     def need_answer(self) -> None:
-        """Raise SandboxError when the cluster does not answer: that is no wish for another one."""
+        """Raise SandboxError when the cluster does not answer: that is not a wish for another one."""
         _, api = _open(self.kubeconfig, self.context)
         api.configuration.retries = 0
         try:

@@ -57,7 +57,7 @@ def up(place: Place, config: Mapping[str, str], steps: Steps) -> None:
 
 
 def down(place: Place, steps: Steps) -> None:
-    """Destroy the stack, and remove the cluster with its data; what is not there is no error."""
+    """Destroy the stack, and remove the cluster with its data; what is not there is not an error."""
     if is_up(place) and not _interrupted(place).exists():
         engine = sandbox_engine(place, sandbox_tools(steps), STACK)
         if STACK in engine.stacks():

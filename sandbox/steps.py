@@ -37,7 +37,7 @@ class Steps:
         self._print(what, seconds)
 
     def note(self, text: str) -> None:
-        """Print a line that is no step."""
+        """Print a line that is not a step."""
         print(text, file=self.out, flush=True)
 
     def close(self, what: str) -> None:

@@ -21,7 +21,7 @@ _MADE = STATE_ROOT / ".made-mount-points.json"
 
 
 def take_down(place: Place, *, keep_storage: bool = False) -> None:
-    """End the node and remove its state, by default its storage included; nothing there is no error."""
+    """End the node and remove its state, by default its storage included; nothing there is not an error."""
     clear_remains(place)
     if place.state.exists():
         _refuse_mounted(place.state)

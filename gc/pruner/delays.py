@@ -87,7 +87,7 @@ GLANCE_TIMEOUT = 3.0
 """For the registry's answer to those who look on; a scrape waits 10 s in all."""
 
 STATUS_RETRY = 300.0
-"""Until the cluster is told again how the registry is, when it would not hear of it."""
+"""Until the status is written to the cluster again, when it did not take it."""
 
 # -- what people see
 

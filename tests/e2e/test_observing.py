@@ -76,7 +76,7 @@ def forwarded(stack: Stack, port: int) -> Generator[str]:
 
 
 def test_kubectl_shows_how_it_is(stack: Stack) -> None:
-    until(lambda: status(stack).get("lastResult") == "done", "the last run's result is told")
+    until(lambda: status(stack).get("lastResult") == "done", "the last run's result is shown")
     found = status(stack)
     conditions = {each["type"]: each["status"] for each in found["conditions"]}
     assert (conditions["Ready"], conditions["Pruning"]) == ("True", "True"), found["conditions"]
@@ -167,7 +167,7 @@ def test_without_the_right_to_it_pruning_goes_on(stack: Stack) -> None:
     kept = [rule for rule in role["rules"] if rule["resources"] == ["configmaps"]]
     patch = json.dumps([{"op": "replace", "path": "/rules", "value": kept}])
     stack.kubectl("patch", "role", role["metadata"]["name"], "--type=json", f"--patch={patch}")
-    until(lambda: "the cluster is not told" in stack.pruner_log(), "it says so")
+    until(lambda: "the cluster does not show" in stack.pruner_log(), "it says so")
     before = stack.pruner_log().count("nothing to remove")
     until(lambda: stack.pruner_log().count("nothing to remove") >= before + 2, "runs go on")
-    assert stack.pruner_log().count("the cluster is not told") == 1
+    assert stack.pruner_log().count("the cluster does not show") == 1

@@ -141,7 +141,7 @@ def test_what_is_kept_for_safety_and_whole_is_written_with_its_reason(pruner: Pr
         ("tag a: its manifest sha256:00 is not there", "manifest missing"),
         ("tag a holds no digest (x)", "unreadable tag"),
         ("revisions of the unknown algorithm md5", "unknown algorithm"),
-        ("revision sha256:00: it is no JSON (ValueError)", "damaged manifest"),
+        ("revision sha256:00: it is not JSON (ValueError)", "damaged manifest"),
         ("something new", "other"),
     ],
 )

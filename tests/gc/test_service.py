@@ -127,7 +127,7 @@ def test_what_goes_wrong_in_the_watch_is_told_and_it_goes_on(
 ) -> None:
     served.watch.fails = True
     served.service.wait(60)
-    until(lambda: "looking around failed" in caplog.text, "it is told", 10)
+    until(lambda: "looking around failed" in caplog.text, "it is logged", 10)
     assert served.get("/metrics").status_code == 200
 
 

@@ -184,7 +184,7 @@ def test_without_the_right_to_it_it_says_so_once_and_goes_on(
     assert len(api.requests) == asked, "not again at once"
     clock.advance(STATUS_RETRY)
     telling.tell(state())
-    assert len([record for record in caplog.records if "not told" in record.message]) == 1
+    assert len([record for record in caplog.records if "does not show" in record.message]) == 1
     clock.advance(STATUS_RETRY)
     telling.tell(state())
     assert api.single[f"{ADDRESS}/status"]["status"]["lastResult"] == "done", "the right was given"
@@ -194,7 +194,7 @@ def test_outside_of_a_cluster_nobody_is_told(caplog: pytest.LogCaptureFixture, t
     clock = FakeClock(NOW)
     telling = Herald(lambda: KubernetesApi.of_pod({}, clock, str(tmp_path)), clock, "a/b", "a/c", None)
     telling.tell(state())
-    assert "not told" in caplog.text
+    assert "does not show" in caplog.text
 
 
 def test_a_state_of_nothing_can_be_told(api: FakeApi, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_without_systemd_nothing_is_known_of_its_units(
 def test_what_cannot_be_read_is_not_taken_for_a_supervisor(proc: FakeProc) -> None:
     chain(proc, [], POD, KUBEPODS)
     (proc.folder / "7" / "cgroup").unlink()
-    assert "cannot be told" in (reason(proc) or "")
+    assert "cannot be seen" in (reason(proc) or "")
 
 
 def chain(proc: FakeProc, parents: list[tuple[str, ...]], environ: dict[str, str], cgroup: str) -> None:

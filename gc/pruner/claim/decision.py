@@ -73,13 +73,13 @@ def decide(
     if adopt == in_the_way:
         return Take(in_the_way)
     if found is None:
-        told = _missing(recorded, storage, empty=empty)
+        said = _missing(recorded, storage, empty=empty)
     elif found.owner != owner:
-        told = _foreign(found, owner, storage)
+        said = _foreign(found, owner, storage)
     else:
-        told = _other(found, recorded, storage)
+        said = _other(found, recorded, storage)
     passed = f" (it is set to {adopt}, which is another claim)" if adopt else ""
-    return Refuse(f"{told}{passed}")
+    return Refuse(f"{said}{passed}")
 
 
 def _foreign(found: Claim, owner: Owner, storage: str) -> str:

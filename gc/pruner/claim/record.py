@@ -86,7 +86,9 @@ def cluster_id(api: KubernetesApi) -> str:
     """What tells this cluster from every other one, for as long as it lives. Raises ClusterError."""
     uid = mapping(api.get(_CLUSTER).get("metadata")).get("uid")
     if not isinstance(uid, str) or not uid:
-        raise ClusterError("the cluster's namespace kube-system has no UID, so the cluster cannot be told")
+        raise ClusterError(
+            "the cluster's namespace kube-system has no UID, so the cluster cannot be told from others"
+        )
     return uid
 
 

@@ -40,7 +40,7 @@ class Jobs:
 
     `prepare` is called once at the start (an interrupted read-only window must not wait for the first run);
     `run` prunes once, `expire` frees what has been in the trash for its time, `look` writes down what there
-    is to be seen; each returns the exit code. `wait` is told how many seconds it is until the next run.
+    is to be seen; each returns the exit code. `wait` is given how many seconds it is until the next run.
     """
 
     prepare: Callable[[], None]

@@ -199,7 +199,7 @@ class _Planner:
     # -- blobs, leftovers, folders
 
     def _own(self, name: str, of_tags: list[Removal], marks: RepositoryMarks) -> None:
-        """Note of which digests the links go: a blob is told with the only repository that had it."""
+        """Note of which digests the links go: a blob is reported with the only repository that had it."""
         owners = self.owners
         place = len(self.names)
         self.names.append(name)

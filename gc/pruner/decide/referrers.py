@@ -13,7 +13,7 @@ def subject_key(digest: str) -> tuple[str, str]:
 
 
 def reaches(library: Library, root: str, key: tuple[str, str]) -> bool:
-    """Whether a tag on `root` is named after its own image or a part of it, so that it is no referrer.
+    """Whether a tag on `root` is named after its own image or a part of it, so that it is not a referrer.
 
     Raises ReadError.
     """

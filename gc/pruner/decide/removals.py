@@ -1,4 +1,4 @@
-"""Removals in bulk: a plan has them by the hundred thousand, and most are told by a digest and a time.
+"""Removals in bulk: a plan has them by the hundred thousand, and most are a digest and a time.
 
 `Removals` is a sequence of `Removal` in which those alike stand together and are made when somebody asks.
 Their numbers, their bytes and their JSON are had without making them.

@@ -16,7 +16,7 @@ _SEQUENCE, _VERSION, _UTC, _GENERALIZED = 0x30, 0xA0, 0x17, 0x18
 def ends(der: bytes) -> float:
     """The moment (seconds since the epoch) after which the certificate is no longer valid.
 
-    Raises ValueError when the bytes are no certificate.
+    Raises ValueError when the bytes are not a certificate.
     """
     try:
         certificate, _ = _open(der, 0, _SEQUENCE)

@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 def of_outcome(record: Record, storage: Storage, outcome: Outcome, began: float, trash_time: float) -> Record:
-    """`record` with what a run or a plan came to; a plan is no run, and only brings a new snapshot.
+    """`record` with what a run or a plan came to; a plan is not a run, and only brings a new snapshot.
 
     `trash_time` is how long blobs stay in the trash, in seconds. Raises OSError.
     """

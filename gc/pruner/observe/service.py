@@ -1,6 +1,6 @@
 """What `serve` has running beside its loop: the board, two servers, and a watch over what is near.
 
-All of it lives in threads that nobody waits for. Whatever goes wrong in them is told in the log.
+All of it lives in threads that nobody waits for. Whatever goes wrong in them is logged.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _log = logging.getLogger("pruner")
 
 
 class Service:
-    """What shows the loop to others. The loop tells it what it does; it tells the loop nothing."""
+    """What shows the loop to others. The loop says to it what it does; nothing comes back."""
 
     def __init__(
         self, storage: Storage, settings: Settings, clock: Clock, watch: Watch, environ: Mapping[str, str]
@@ -63,7 +63,7 @@ class Service:
         tell = self._herald()
         threading.Thread(target=self._look_around, args=(tell,), name="watch", daemon=True).start()
 
-    # -- told by the loop
+    # -- called by the loop
 
     def wait(self, seconds: float) -> None:
         """The next run begins in so many seconds."""
@@ -72,7 +72,7 @@ class Service:
 
     @contextmanager
     def child(self) -> Generator[tuple[dict[str, str], tuple[int, ...]]]:
-        """The variables and descriptors by which a child tells what it is at."""
+        """The variables and descriptors by which a child says what it is at."""
         pipe = self._pulse.pipe()
         try:
             yield {pulse.VARIABLE: str(pipe)}, (pipe,)

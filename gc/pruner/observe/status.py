@@ -92,7 +92,7 @@ def _moment(seconds: float | None) -> str | None:
 
 
 class Herald:
-    """Tells the cluster what changed since it told it last; `address` and `deployment` are NAMESPACE/NAME."""
+    """Writes to the cluster what changed since it last did; `address` and `deployment` are NAMESPACE/NAME."""
 
     def __init__(
         self, api: Callable[[], KubernetesApi], clock: Clock, address: str, deployment: str, last: Run | None
@@ -103,7 +103,7 @@ class Herald:
         self._clock = clock
         self._address = address
         self._deployment = deployment
-        self._told: dict[str, Any] | None = None
+        self._written: dict[str, Any] | None = None
         self._changed: dict[str, tuple[str, str]] = {}
         self._last = last
         self._after = -STATUS_RETRY
@@ -122,13 +122,13 @@ class Herald:
             self._after = self._clock.monotonic() + STATUS_RETRY
             if str(error) != self._complained:
                 self._complained = str(error)
-                _log.warning("the cluster is not told how the registry is: %s", error)
+                _log.warning("the cluster does not show how the registry is: %s", error)
 
     def _write(self, status: dict[str, Any]) -> None:
-        if status == self._told:
+        if status == self._written:
             return
         path = _RESOURCE.format(*self._address.split("/"))
-        if self._told is None:
+        if self._written is None:
             self._changed = _transitions(self._ask().get(path))
         moment = _moment(self._clock.now()) or ""
         for condition in status["conditions"]:
@@ -140,7 +140,7 @@ class Herald:
             for condition in status["conditions"]
         ]
         self._ask().patch(f"{path}/status", {"status": {**status, "conditions": conditions}})
-        self._told = status
+        self._written = status
 
     def _events(self, runs: tuple[Run, ...]) -> None:
         # Several runs may have ended since it was told last: the cluster did not answer, or they are short.

@@ -63,7 +63,7 @@ class Watch:
         ca: str | None,
         see: Callable[[], tuple[int, int] | None] | None = None,
     ) -> None:
-        """`root` is the storage's folder, None where it is no disk; `see` gives the process's identity."""
+        """`root` is the storage's folder, None where it is not a disk; `see` gives the process's identity."""
         self._config = config
         self._registry = registry
         self._clock = clock

@@ -1,7 +1,7 @@
 """The two small servers of `serve`: metrics and liveness for the cluster, the page for who forwards a port.
 
 They run in threads of their own, answer from memory, and never take part in a run. A port that cannot be had
-is told once, and pruning goes on.
+is logged once, and pruning goes on.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Server(ThreadingMixIn, TCPServer):
 
 
 def listen(port: int, routes: Mapping[str, Route], what: str, *, own_machine_only: bool) -> Server | None:
-    """A started server, or None when the port is 0 or cannot be had, which is told."""
+    """A started server, or None when the port is 0 or cannot be had, which is logged."""
     if not port:
         return None
     names = frozenset({"localhost", "127.0.0.1", "[::1]"}) if own_machine_only else None

@@ -58,7 +58,7 @@ class Opened:
 def look_into(process: RegistryProcess, proc: str = "/proc") -> Opened | None:
     """What the process runs with; None when it ended, keeps its blobs elsewhere, or is not a registry.
 
-    Raises RegistryError when that cannot be told of a program with a registry's name.
+    Raises RegistryError when that cannot be seen of a program with a registry's name.
     """
     try:
         return _look_into(process, f"{proc}/{process.pid}")

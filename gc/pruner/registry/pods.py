@@ -110,7 +110,7 @@ def _sentence(
             "here: let one registry serve it, or set storage.cache to redis or leave it out"
         )
     return (
-        f"{who} may write to {config.root} as well, and what it runs with cannot be told: if it is a "
+        f"{who} may write to {config.root} as well, and what it runs with cannot be seen: if it is a "
         f"registry, give it the volume of {config.path} and none of {', '.join(_DECIDING)}; if it is "
         "something else, --override other-registries"
     )

@@ -94,7 +94,7 @@ class Registries:
     def check(self, config: RegistryConfig, *, readonly: bool = False, doubtful: bool = False) -> list[str]:
         """Whether all that serve the tree can be minded; sentences on where their reading is not `config`'s.
 
-        `readonly` is set for a read-only window, `doubtful` when somebody vouches for what cannot be told.
+        `readonly` is set for a read-only window, `doubtful` when somebody vouches for what cannot be seen.
         Raises RegistryError.
         """
         survey = self._settled(config)
@@ -102,7 +102,7 @@ class Registries:
         if not doubtful and any(self._may_be_ours(process, config) for process, _ in survey.doubts):
             raise RegistryError(
                 f"{'; '.join(why for _, why in survey.doubts)}: whether it serves {config.root} cannot be "
-                "told; run the pruner as its user, or, if it serves something else, --override "
+                "seen; run the pruner as its user, or, if it serves something else, --override "
                 "other-registries"
             )
         _refuse_other_tree(config, survey)

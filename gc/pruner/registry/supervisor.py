@@ -35,7 +35,7 @@ def why_not(process: RegistryProcess, setting: Restart, proc: str = "/proc") -> 
         if _has_supervisor(process.pid, proc):
             return None
     except OSError as error:
-        return f"who restarts it cannot be told ({error.strerror})"
+        return f"who restarts it cannot be seen ({error.strerror})"
     return (
         "nothing is seen that would start it again (neither the kubelet, nor systemd with Restart=always, "
         "nor runit or s6); if something does, GC_RESTART=allowed says so"

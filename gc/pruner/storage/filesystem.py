@@ -271,7 +271,7 @@ class FileSystem(OneByOne):
 
 
 def _give_away(path: str) -> None:
-    """What root made belongs to whom the folder belongs in which it lies: who comes next may be no root."""
+    """What root made belongs to whom the folder belongs in which it lies: who comes next may not be root."""
     if os.geteuid() == 0:
         owner = os.stat(os.path.dirname(path))
         with suppress(PermissionError):  # a share whose server takes root for nobody

@@ -63,7 +63,7 @@ def plan(place: Place) -> Outcome:
 
 
 def run(place: Place) -> Outcome:
-    """Prune once. Raises a PrunerError of which the exit code tells the kind, or Stopped."""
+    """Prune once. Raises a PrunerError of which the exit code says the kind, or Stopped."""
     if not place.has_tree():
         return _nothing(place, RunTime(place.clock), executed=True)
     with state.locked(place.storage, place.clock) as lock:

@@ -54,7 +54,7 @@ def entries(storage: Storage, keep: float, skew: float = 0.0) -> list[Entry]:
     """Every tag and blob in the trash, oldest batch first, then what a run at work holds.
 
     `keep` is how long things stay in the trash, in seconds, and `skew` how far the storage's clock is ahead
-    of this machine's, by which the entries' times are told.
+    of this machine's, in whose time the entries' times are given.
     """
     found = [
         entry

@@ -27,7 +27,7 @@ def text_of(key: Key) -> str:
 
 
 def pack(algorithm: str, names: list[str]) -> tuple[bytes, list[str]]:
-    """The keys of folders named after digests, one after the other, and the names that are no digests."""
+    """The keys of folders named after digests, one after the other, and the names that are not digests."""
     length = LENGTHS[algorithm]
     joined = "".join(names)
     if set(map(len, names)) <= {2 * length}:

@@ -56,7 +56,7 @@ _LAYER_HINTS = ("+gzip", "+zstd", ".tar", "tar.", "/octet-stream")
 
 
 class Damaged(ValueError):
-    """The bytes are no manifest; what it referred to cannot be known."""
+    """The bytes are not a manifest; what it referred to cannot be known."""
 
 
 class Mismatch(Damaged):
@@ -145,9 +145,9 @@ def parse(content: bytes) -> Manifest:
     except Damaged:
         raise
     except (ValueError, RecursionError) as error:
-        raise Damaged(f"it is no JSON ({type(error).__name__})") from None
+        raise Damaged(f"it is not JSON ({type(error).__name__})") from None
     if not isinstance(document, dict):
-        raise Damaged("it is no JSON object")
+        raise Damaged("it is not a JSON object")
     fields = cast("dict[str, Any]", document)
     explained = _is_known(fields)
     subject = _digest_in(fields.get("subject"))

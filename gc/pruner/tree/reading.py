@@ -54,7 +54,7 @@ class Reader:
     def listing(self, path: str, found: Contents | None = None) -> _Listing:
         """The names of the folders in a folder, and its other entries; nothing when it is not there.
 
-        What is no folder is noted in `found`, or raised when that is None.
+        What is not a folder is noted in `found`, or raised when that is None.
         """
         old = self.known.folders.get(path)
         try:
