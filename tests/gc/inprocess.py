@@ -32,12 +32,16 @@ ONLINE = Settings(grace=GRACE, untagged_after=3600, uploads_after=3600, trash=0,
 
 @dataclass(slots=True)
 class Pruner:
-    """Prunes below `folder`/data, where no registry runs; `ask` stands for the cluster."""
+    """Prunes below `folder`/data, where no registry runs; `ask` stands for the cluster.
+
+    `repositories` are globs of those that its plans and runs are about (none: all).
+    """
 
     folder: Path
     settings: Settings = AT_ONCE
     clock: FakeClock = field(default_factory=FakeClock)
     ask: AskCluster | None = None
+    repositories: tuple[str, ...] = ()
     files: ClockedFileSystem = field(init=False)
     storage: Interposed = field(init=False)
     config: Path = field(init=False)
@@ -78,6 +82,7 @@ class Pruner:
             Window(config.path, {}, registry),
             self.ask,
             lambda _phase, _count: None,
+            self.repositories,
         )
 
     def old(self, seconds: float = OLD) -> None:

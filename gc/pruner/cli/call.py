@@ -113,6 +113,7 @@ class Call:
             window,
             ask_cluster if settings.protect_running else None,
             self.progress(),
+            tuple(getattr(arguments, "repository", None) or ()),
         )
 
     def show(self, result: Result) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
 from pruner.decide.roots import Rules
@@ -77,6 +77,15 @@ class Candidates:
             if places:
                 old.append(bucket.only(places))
         return Candidates(old)
+
+    def among(self, keys: Set[Key]) -> Candidates:
+        """Those that are among `keys`."""
+        some: list[Bucket] = []
+        for bucket in self.buckets:
+            places = [at for at, key in enumerate(bucket.unpacked()) if key in keys]
+            if places:
+                some.append(bucket.only(places))
+        return Candidates(some)
 
 
 def find_candidates(

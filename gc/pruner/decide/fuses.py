@@ -6,6 +6,7 @@ wrong; each refusal says so.
 
 from __future__ import annotations
 
+from pruner.decide.look import Look
 from pruner.decide.plan import Plan
 from pruner.errors import NotARegistry, ReadError, Refused, StorageMissing
 from pruner.registry.config import RegistryConfig
@@ -80,9 +81,10 @@ def _exists(storage: Storage, path: str) -> bool:
     return True
 
 
-def check_plan(tree: Tree, plan: Plan, settings: Settings) -> None:
+def check_plan(look: Look, settings: Settings) -> None:
     """Raises Refused for a plan that looks like a mistake."""
-    _check_tags(tree, plan, settings)
+    tree, plan = look.tree, look.plan
+    _check_tags(look.covered, plan, settings)
     blobs = plan.removals.number("blob")
     if not blobs:
         return

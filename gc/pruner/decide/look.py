@@ -21,7 +21,7 @@ from pruner.errors import ClusterError
 from pruner.settings.table import Settings
 from pruner.storage import Storage
 from pruner.tree.library import Library
-from pruner.tree.model import Tag
+from pruner.tree.model import Contents, Tag
 from pruner.tree.reading import Known, Reader
 from pruner.tree.scan import Progress, scan, with_emptied
 from pruner.tree.whole import Tree
@@ -45,13 +45,23 @@ class Look:
     library: Library
     warnings: tuple[str, ...]
 
+    @property
+    def covered(self) -> Tree:
+        """The part of the tree that the plan is about."""
+        if not self.rules.repositories:
+            return self.tree
+        names = filter(self.rules.covers, self.tree.repositories)
+        repositories = {name: self.tree.repositories[name] for name in names}
+        return replace(self.tree, repositories=repositories, found=Contents())
+
 
 @dataclass(frozen=True, slots=True)
 class Observer:
     """Takes looks at one storage in the life of one run.
 
     `grace` (seconds) stands apart from the settings, since a read-only window prunes with none.
-    `ask_cluster` is None when running images are not to be protected. `known` is what its looks saw so far.
+    `ask_cluster` is None when running images are not to be protected. `repositories` are globs of those in
+    which anything may go (none: in all). `known` is what its looks saw so far.
     """
 
     storage: Storage
@@ -61,6 +71,7 @@ class Observer:
     time: RunTime
     ask_cluster: AskCluster | None
     progress: Progress
+    repositories: tuple[str, ...] = ()
     known: Known = field(default_factory=Known)
 
     def look(
@@ -105,6 +116,8 @@ class Observer:
             warnings += retention.idle(rules.policies, names)
         marks = mark(tree, roots, self.library, rules, self.progress)
         candidates = find_candidates(tree.blobs, marks.live, reader, tree.found, self.progress)
+        if rules.repositories:
+            trashed = ()
         leaving = expired(trashed, tree.blobs, marks.blobs, rules.now, self.settings.trash)
         plan = make_plan(tree, roots, marks, rules, candidates, self.library, leaving)
         self.progress("plan", len(plan.removals))
@@ -119,6 +132,7 @@ class Observer:
             uploads_after=self.settings.uploads_after,
             remove_dangling_tags=self.settings.dangling_tags == "remove",
             policies=self.settings.retention,
+            repositories=self.repositories,
         )
         if self.ask_cluster is None:
             return rules, ()

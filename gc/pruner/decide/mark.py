@@ -282,14 +282,14 @@ class _Marker:
     def _going(self, links: Links, keys: list[Key]) -> list[Key]:
         """Those of the keys, examined and not needed, whose links may go."""
         rules = self.rules
-        young, only = rules.young, rules.only
+        young, is_narrow = rules.young, rules.only is not None or bool(rules.repositories)
         going: list[Key] = []
         for key in keys:
             found = links.known(key)
             if isinstance(found, Link):
                 if not found.sound or rules.stays(found):
                     continue
-            elif found is None or young(found) or not (only is None or (links.path_of(key), found) in only):
+            elif found is None or young(found) or (is_narrow and rules.stays_at(links.path_of(key), found)):
                 continue
             going.append(key)
         return going

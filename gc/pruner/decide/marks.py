@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from pruner.tree.digests import DigestSet, Key, Keys, key_of, unpack
@@ -30,9 +31,13 @@ class RepositoryMarks:
 
     def needed(self) -> set[Key]:
         """What live manifests need here, besides themselves."""
+        return self.named_by(self.live)
+
+    def named_by(self, manifests: Collection[Key]) -> set[Key]:
+        """What these manifests refer to."""
         images = self.library.images
-        needed = set(unpack(b"".join([images[key] for key in self.live if key in images])))
-        for key in self.live:
+        needed = set(unpack(b"".join([images[key] for key in manifests if key in images])))
+        for key in manifests:
             found = None if key in images else self.library.find(key)
             if isinstance(found, Manifest):
                 needed.update(map(key_of, found.blobs))

@@ -80,8 +80,11 @@ class _Planner:
         links: list[Part] = []
         folders: list[Part] = []
         skipped: dict[str, str] = {}
-        early.append(self._leftovers("temporary", "", self.tree.found.temporaries, 0.0))
+        if not self.rules.repositories:
+            early.append(self._leftovers("temporary", "", self.tree.found.temporaries, 0.0))
         for name, repository in sorted(self.tree.repositories.items()):
+            if not self.rules.covers(name):
+                continue
             marks = self.marks.repositories[name]
             if marks.whole is not None:
                 skipped[name] = marks.whole
@@ -104,12 +107,14 @@ class _Planner:
             else:
                 whole = {removal.path for removal in of_tags if removal.kind == "folder"}
                 folders.append(Few("folder", list(self._folders(name, found, whole))))
-        folders.append(Few("folder", list(self._folders("", self.tree.found, set()))))
+        if not self.rules.repositories:
+            folders.append(Few("folder", list(self._folders("", self.tree.found, set()))))
         blobs = self._blobs()
         self._count_kept()
         dangling = sorted(
             f"{name}:{tag}"
             for name, roots in self.roots.items()
+            if self.rules.covers(name)
             for tag in (*roots.dangling, *self._without_manifest(name))
             if tag not in self.marks.repositories[name].dropped_tags
         )
@@ -208,12 +213,23 @@ class _Planner:
             owners[key] = place if owners.get(key, place) == place else 0
 
     def _blobs(self) -> ManyBlobs:
-        found = self.candidates.old(self.rules)
-        self.kept["younger than the grace"] += len(self.candidates) - len(found)
+        candidates = self.candidates
+        if self.rules.repositories:
+            candidates = candidates.among(self._freed())
+        found = candidates.old(self.rules)
+        self.kept["younger than the grace"] += len(candidates) - len(found)
         owner = self.owners.get
         owners = array("L", [owner(key, 0) for bucket in found.buckets for key in bucket.unpacked()])
         reason = "nothing that stays refers to it"
         return ManyBlobs(found, owners, self.names, reason)
+
+    def _freed(self) -> set[Key]:
+        """What lost a link in this plan, and what the manifests that go refer to."""
+        freed = set(self.owners)
+        for name, marks in self.marks.repositories.items():
+            if marks.whole is None and self.rules.covers(name):
+                freed |= marks.named_by(marks.dead)
+        return freed
 
     def _leftovers(self, kind: Kind, name: str, leftovers: list[Leftover], after: float) -> Few:
         removals: list[Removal] = []
@@ -254,7 +270,7 @@ class _Planner:
 
     def _count_kept(self) -> None:
         for name, roots in self.roots.items():
-            if self.marks.repositories[name].whole is None and roots.pinned:
+            if self.marks.repositories[name].whole is None and roots.pinned and self.rules.covers(name):
                 tagged = set(roots.tags.values())
                 revisions = self.tree.repositories[name].revisions
                 self.kept.update(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -15,6 +16,7 @@ from pruner.tree.model import Link, Tag
 from pruner.tree.whole import Blobs, Repository, Tree
 
 YOUNG = "younger than the grace"
+OUTSIDE = "in a repository that is not looked at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Rules:
     live.
     `running_tags` are (repository, tag) and `running_digests` digests that the cluster runs or names;
     `cluster_silent` is set when it was to be asked and could not be: then nothing untagged goes.
+    `repositories`, when there are any, are globs: in what matches none of them everything stays.
     """
 
     now: float
@@ -37,6 +40,18 @@ class Rules:
     running_digests: frozenset[str] = frozenset()
     cluster_silent: bool = False
     only: frozenset[tuple[str, float]] | None = None
+    repositories: tuple[str, ...] = ()
+
+    def covers(self, repository: str) -> bool:
+        """Whether anything may go in the repository of that name."""
+        globs = self.repositories
+        return not globs or any(fnmatch.fnmatchcase(repository, glob) for glob in globs)
+
+    def is_outside(self, path: str) -> bool:
+        """Whether a link lies in a repository in which everything stays."""
+        if not self.repositories:
+            return False
+        return not self.covers(path.removeprefix(f"{layout.REPOSITORIES}/").partition("/_")[0])
 
     def young(self, mtime: float) -> bool:
         """Whether something of that age is never touched; what lies in the future is young."""
@@ -48,7 +63,9 @@ class Rules:
 
     def stays_at(self, path: str, mtime: float) -> bool:
         """The same, from a link's path and mtime."""
-        return self.young(mtime) or (self.only is not None and (path, mtime) not in self.only)
+        if self.young(mtime) or self.is_outside(path):
+            return True
+        return self.only is not None and (path, mtime) not in self.only
 
 
 TagState = Literal["kept", "dropped", "dangling"]
@@ -144,6 +161,8 @@ def _drop_dangling(repository: Repository, blobs: Blobs, roots: RepositoryRoots,
 def pin_reason(link: Link, rules: Rules, after: float | None) -> str | None:
     """Why a revision that no tag leads to stays, or None; from the age `after` (seconds, None: never) it may
     go."""
+    if rules.is_outside(link.path):
+        return OUTSIDE
     if rules.stays(link):
         return YOUNG
     if not link.sound:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -66,24 +65,6 @@ class Report:
         }
         removed = Removals.of_all(done.removed)
         return Report(root, True, tree, removed, plan, outcome.seconds, done.phases, facts, outcome.notes)
-
-    def of_repositories(self, globs: Iterable[str]) -> Report:
-        """The part of the report that is about repositories which match one of the globs."""
-        wanted = tuple(globs)
-
-        def matches(name: str) -> bool:
-            return any(fnmatch.fnmatchcase(name, glob) for glob in wanted)
-
-        tree = replace(
-            self.tree, repositories={n: each for n, each in self.tree.repositories.items() if matches(n)}
-        )
-        plan = replace(
-            self.plan,
-            skipped={name: reason for name, reason in self.plan.skipped.items() if matches(name)},
-            dangling=tuple(tag for tag in self.plan.dangling if matches(tag.rpartition(":")[0])),
-        )
-        removals = Removals.of_all(removal for removal in self.removals if matches(removal.repository))
-        return replace(self, tree=tree, plan=plan, removals=removals)
 
     def to_json(self) -> dict[str, Any]:
         """The report as JSON data; bytes and seconds are numbers, paths absolute."""

@@ -79,7 +79,8 @@ def of_outcome(record: Record, storage: Storage, outcome: Outcome, began: float,
         snapshot.blobs if snapshot else 0,
         snapshot.trash.bytes if snapshot else 0,
     )
-    return record.plus(run, snapshot)
+    whole_tree = outcome.last is None or not outcome.last.rules.repositories
+    return record.plus(run, snapshot if whole_tree else record.snapshot)
 
 
 def failure(error: BaseException, began: float, seconds: float) -> Run:

@@ -148,6 +148,11 @@ def since_of(batch: str) -> float:
     return float(seconds) if seconds.isdigit() else 0.0
 
 
+def is_batch_of(batch: str, run: str) -> bool:
+    """Whether a batch of the trash is what that run took away."""
+    return batch.endswith(f"-{run}")
+
+
 def put_back_blob(storage: Storage, blob: Trashed) -> bool:
     """Put a blob back; False when it is in its place again already (then the copy that was away goes)."""
     target = layout.blob_data(blob.digest)

@@ -173,6 +173,8 @@ def purge(work: Work, last: Look) -> None:
         work.done.notes.append("the clock jumped, so nothing left the trash")
         return
     for batch in trash.batches(work.storage):
+        if last.rules.repositories and not current.is_batch_of(batch, work.id):
+            continue  # a run of some repositories leaves what others removed
         if is_due(current.since_of(batch), last.rules.now, work.observer.settings.trash):
             gone = list(current.blobs_of(work.storage, batch))
             current.destroy(work.storage, batch)

@@ -50,7 +50,8 @@ class Place:
     """Everything a command works with, made once at the edge and passed in.
 
     `given` is the root directory as the configuration writes it. `ask_cluster` is None when the images that
-    the cluster runs are not to be protected.
+    the cluster runs are not to be protected. `repositories` are globs of those that a plan or a run is about
+    (none: all).
     """
 
     storage: Storage
@@ -62,6 +63,7 @@ class Place:
     window: Window
     ask_cluster: AskCluster | None
     progress: Progress
+    repositories: tuple[str, ...] = ()
 
     def has_tree(self) -> bool:
         """Whether there is a tree to prune; raises as check_storage does."""
@@ -70,7 +72,16 @@ class Place:
     def observer(self, time: RunTime, library: Library) -> Observer:
         """Takes looks at the storage in one run."""
         grace = 0.0 if self.settings.mode == "readonly" else self.settings.grace
-        return Observer(self.storage, self.settings, grace, library, time, self.ask_cluster, self.progress)
+        return Observer(
+            self.storage,
+            self.settings,
+            grace,
+            library,
+            time,
+            self.ask_cluster,
+            self.progress,
+            self.repositories,
+        )
 
     def trashed(self) -> tuple[Trashed, ...]:
         """What is in the trash now. Raises ReadError."""

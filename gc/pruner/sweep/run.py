@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,8 @@ EMPTY = Plan(Removals(), {}, {}, ())
 class Outcome:
     """What `plan` would do now, or what `run` did: then `done` says how. `seconds` is how long it took.
 
-    `last` is the last look that was taken, None where there was nothing to look at.
+    `tree` is the part of it that the plan is about. `last` is the last look that was taken, None where there
+    was nothing to look at.
     """
 
     root: str
@@ -51,7 +53,7 @@ def plan(place: Place) -> Outcome:
         return _nothing(place, time, executed=False)
     notes = list(look.warnings)
     try:
-        check_plan(look.tree, look.plan, place.settings)
+        check_plan(look, place.settings)
     except Refused as refusal:
         # The refusal tells people to look at the plan, so it must be there to be looked at.
         notes.append(f"run would refuse: {refusal}")
@@ -59,7 +61,8 @@ def plan(place: Place) -> Outcome:
         notes += _check_registries(place)
     except RegistryError as refusal:
         notes.append(f"run would refuse: {refusal}")
-    return Outcome(place.storage.root, look.tree, look.plan, time.elapsed, tuple(notes), last=look)
+    notes += _unmatched(place, look)
+    return Outcome(place.storage.root, look.covered, look.plan, time.elapsed, tuple(notes), last=look)
 
 
 def run(place: Place) -> Outcome:
@@ -80,7 +83,7 @@ def run(place: Place) -> Outcome:
         library = Library(place.storage, Index.read(place.storage))
         observer = place.observer(time, library)
         look = observer.look(trashed=place.trashed())
-        check_plan(look.tree, look.plan, place.settings)
+        check_plan(look, place.settings)
         looked = time.elapsed
         if place.settings.mode == "readonly" and look.plan.of(*LINKS, "blob"):
             look, done = _in_window(place, observer, lock, notes)
@@ -94,8 +97,8 @@ def run(place: Place) -> Outcome:
                 f"the space of removed blobs is free {format_duration(place.settings.trash)} from now, when "
                 "they leave the trash; `prune trash purge` frees it at once"
             )
-        said = (*notes, *look.warnings, *done.notes)
-        return Outcome(place.storage.root, look.tree, look.plan, time.elapsed, said, done, done.last)
+        said = (*notes, *look.warnings, *done.notes, *_unmatched(place, look))
+        return Outcome(place.storage.root, look.covered, look.plan, time.elapsed, said, done, done.last)
 
 
 def _in_window(
@@ -107,7 +110,7 @@ def _in_window(
             notes.append(f"{unverified}: so the run waited the grace as well")
             observer = replace(observer, grace=place.settings.grace)
         look = observer.look(trashed=place.trashed())
-        check_plan(look.tree, look.plan, place.settings)
+        check_plan(look, place.settings)
         return look, _execute(place, look, observer, lock, is_restarted_later=not unverified)
 
 
@@ -124,6 +127,16 @@ def _check_registries(place: Place) -> list[str]:
     """Raises RegistryError for a registry of this tree that would remember what is removed."""
     vouched = "other-registries" in place.settings.override
     return place.registry.check(place.config, readonly=place.settings.mode == "readonly", doubtful=vouched)
+
+
+def _unmatched(place: Place, look: Look) -> list[str]:
+    """A sentence for each glob of repositories that matches none."""
+    names = look.tree.repositories
+    return [
+        f"no repository matches {glob}"
+        for glob in place.repositories
+        if not any(fnmatch.fnmatchcase(name, glob) for name in names)
+    ]
 
 
 def _nothing(place: Place, time: RunTime, *, executed: bool) -> Outcome:

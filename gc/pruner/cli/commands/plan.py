@@ -11,6 +11,7 @@ from pruner.cli import output
 from pruner.cli.call import Call
 from pruner.cli.console import say
 from pruner.decide.plan import Removal
+from pruner.errors import UsageError
 from pruner.inspect.report import Report, format_bytes
 from pruner.inspect.tables import one_line, table
 from pruner.settings.table import Part
@@ -28,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--repository",
         action="append",
         metavar="GLOB",
-        help="plan: show only repositories that match, such as team/*; may be given several times",
+        help="be about repositories that match alone, such as team/*, and leave all else as it is; may be "
+        "given several times",
     )
     parser.add_argument(
         "--record",
@@ -45,6 +47,8 @@ def changes(arguments: argparse.Namespace) -> bool:
 
 def run(call: Call) -> int:
     """Plan, and change nothing."""
+    if call.arguments.record and call.arguments.repository:
+        raise UsageError("--record writes down what there is in all repositories: leave --repository out")
     place = call.place()
     outcome = pruning.plan(place)
     if call.arguments.record:
@@ -62,8 +66,6 @@ def run(call: Call) -> int:
 def show(call: Call, report: Report, *, with_removals: bool) -> None:
     """Print a report as it was asked for; the removals one by one come behind the totals on a terminal."""
     arguments = call.arguments
-    if arguments.repository:
-        report = report.of_repositories(arguments.repository)
     terminal = output.is_terminal(sys.stdout)
     if arguments.output == "json":
         if arguments.summary:

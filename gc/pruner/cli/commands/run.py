@@ -9,7 +9,6 @@ from pruner.cli.call import Call
 from pruner.cli.commands import plan
 from pruner.cli.console import log, say
 from pruner.cli.output import is_terminal
-from pruner.errors import UsageError
 from pruner.inspect.report import Report
 from pruner.observe.recorder import recorded
 from pruner.settings.table import Part
@@ -34,11 +33,6 @@ def run(call: Call) -> int:
     """Prune once."""
     if call.arguments.dry_run:
         return plan.run(call)
-    if call.arguments.repository:
-        raise UsageError(
-            "a run is about the whole tree, since repositories share blobs: --repository is for plan and "
-            "run --dry-run"
-        )
     place = call.place()
     report = Report.of(recorded(place, lambda: pruning.run(place)))
     if not is_terminal(sys.stderr):
