@@ -240,6 +240,28 @@ def test_a_command_lists_and_takes_the_settings_that_concern_it(
         assert prune("verify", GC_GRACE="soon", GC_PERIOD="0").code == 0, "a variable is another command's"
 
 
+@pytest.mark.parametrize(
+    ("words", "command", "record"),
+    [
+        (("--record", "registry/claim", "claim"), "claim", "registry/claim"),
+        (("--record=registry/claim", "claim"), "claim", "registry/claim"),
+        (("claim", "--record", "registry/claim"), "claim", "registry/claim"),
+        (("--record", "plan"), "plan", True),
+        (("--summary", "--record", "plan"), "plan", True),
+        (("--record", "--summary", "plan"), "plan", True),
+        (("--record", "run", "--dry-run"), "run", True),
+        (("plan", "--record"), "plan", True),
+    ],
+)
+def test_an_option_before_the_command_is_that_of_the_command(
+    words: tuple[str, ...], command: str, record: object
+) -> None:
+    """--record takes a value for claim alone."""
+    needed = ("--owner", "us", "--called", "the tree") if command == "claim" else ()
+    _, arguments = line.parse((*words, *needed))
+    assert (arguments.command, arguments.record) == (command, record)
+
+
 def test_options_may_stand_before_the_command(pruner: Pruner) -> None:
     words = ("--output", "json", "--config", str(pruner.config), "--grace=0")
     process = PrunerProcess(pruner.config)

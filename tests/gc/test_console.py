@@ -99,6 +99,33 @@ def test_a_long_phase_says_now_and_then_how_far_it_is(capsys: pytest.CaptureFixt
     assert (said[1]["left"], said[4]["left"]) == ("4m", "1m 31s")
 
 
+def test_a_phase_of_which_nobody_knows_the_end_says_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """A scan finds out how much there is by listing it: a count and a rate, and no time that is left."""
+    handlers = list(log.handlers)
+    set_up_log("json")
+    now = [100.0]
+    lines = Lines(lambda: now[0])
+    try:
+        for second in range(125):
+            now[0] += 1
+            lines("list blobs", second * 700)
+    finally:
+        log.handlers[:] = handlers
+    said = [json.loads(each) for each in capsys.readouterr().err.splitlines()]
+    assert [each["msg"] for each in said] == ["phase", "progress", "progress"]
+    assert (said[1]["count"], said[1]["per_second"]) == (42_000, 700)
+    assert (said[2]["count"], said[2]["per_second"]) == (84_000, 700)
+    assert all({"total", "left"}.isdisjoint(each) for each in said)
+
+
+def test_a_terminal_sees_how_far_a_scan_is(process: PrunerProcess) -> None:
+    code, _, shown = on_a_terminal(process, "plan", *AT_ONCE)
+    assert code == 0
+    scans = [line for line in shown.split("\r") if line.startswith("list ")]
+    assert any(re.match(r"list blobs: +\d+ \[", line) for line in scans), scans
+    assert not any("%" in line for line in scans), "nobody knows of how many"
+
+
 def test_a_terminal_sees_what_remains(process: PrunerProcess) -> None:
     code, _, shown = on_a_terminal(process, "verify", "--digests")
     assert code == 0

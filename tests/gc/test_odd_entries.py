@@ -17,7 +17,7 @@ import pytest
 
 from pruner.settings.policies import parse_policies
 from tests.gc.images import Image, digest_of, image, layer
-from tests.gc.inprocess import Pruner
+from tests.gc.inprocess import Pruner, kinds
 from tests.gc.treebuilder import write
 from tests.gc.twoimages import GONE, KEPT, blobs_of, fill
 
@@ -227,18 +227,50 @@ def test_links_of_other_algorithms_are_aliases(pruner: Pruner, *, has_own_link: 
     assert blobs_of(child) <= pruner.blobs()
 
 
-def test_a_part_of_a_tag_that_leads_to_itself_stops_nobody(pruner: Pruner) -> None:
-    for name in ("index", "current"):
-        pruner.tree.link_tag("knots", name, ODD.digest)
-        folder = pruner.tree.repository("knots") / "_manifests/tags" / name / name
-        inner = folder / "sha256" if name == "index" else folder
-        shutil.rmtree(inner)
-        inner.symlink_to(inner.name)
-    blob = pruner.tree.blob_path(digest_of(b"behind a knot"))
-    blob.parent.parent.mkdir(exist_ok=True)
-    blob.parent.symlink_to(blob.parent.name)
+def a_link_to_itself_in_place_of(path: Path) -> None:
+    shutil.rmtree(path)
+    path.symlink_to(path.name)
+
+
+@pytest.mark.parametrize("part", ["index", "index/sha256", "current", "."])
+def test_10_a_part_of_a_tag_that_leads_to_itself_keeps_its_repository(pruner: Pruner, part: str) -> None:
+    """Each of them where nothing else is wrong, so that the repository is kept for this alone."""
+    pruner.tree.push("odd", UNTAGGED, "knot")
+    pruner.tree.push("odd", image([layer("older")], "older"), "knot")
+    pruner.tree.push("odd", UNTAGGED, "knot")
+    folder = pruner.tree.repository("odd") / "_manifests/tags/knot"
+    found = next(folder.glob(part)) if part != "." else folder
+    a_link_to_itself_in_place_of(found)
+    pruner.old()
+    assert is_kept_whole(pruner)
+    assert found.is_symlink()
+    reason = pruner.plan().plan.skipped["odd"]
+    assert str(found) in reason, "it says where"
+
+
+def test_10_a_blob_whose_folder_leads_to_itself(pruner: Pruner) -> None:
+    """In place of what is needed, where that is damage, and of what is not, where it is nobody's business."""
+    for digest in (ODD.digest, digest_of(ODD.blobs[0]), digest_of(GONE.blobs[1])):
+        a_link_to_itself_in_place_of(pruner.tree.blob_path(digest).parent)
+    pruner.old()
+    assert is_kept_whole(pruner, ODD.digest, digest_of(ODD.blobs[0]))
+    report = pruner.plan()
+    assert ODD.digest in report.plan.skipped["odd"]
+    assert f"{pruner.tree.blob_path(digest_of(GONE.blobs[1])).parent}" in report.summary()["unexplained"]
+    damaged = {(problem.kind, problem.digest) for problem in pruner.verify().problems}
+    assert ("missing-blob", digest_of(ODD.blobs[0])) in damaged
+    assert any(digest == ODD.digest for _, digest in damaged)
+
+
+@pytest.mark.parametrize("level", ["sha256", "sha256/??"])
+def test_10_a_folder_of_blobs_that_leads_to_itself(pruner: Pruner, level: str) -> None:
+    """What lies behind it cannot be seen: the manifests there are damage, and nothing that they need goes."""
+    blobs = pruner.tree.top / "blobs"
+    found = next(path for path in blobs.glob(level) if level == "sha256" or ODD.digest[7:9] == path.name)
+    a_link_to_itself_in_place_of(found)
     pruner.old()
     report = pruner.run_as_planned()
-    assert not pruner.has_blob(GONE.digest)
-    assert blobs_of(ODD, KEPT) <= pruner.blobs()
-    assert "knots" in report.plan.skipped
+    assert "odd" in report.plan.skipped
+    assert found.is_symlink()
+    if level == "sha256":
+        assert report.removals == () or set(kinds(report)) <= {"revision", "layer-link"}

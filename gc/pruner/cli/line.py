@@ -14,6 +14,9 @@ _FLAGS = frozenset(
 )
 """Options that take no value: after any other, the next word is its value and not the command."""
 
+_EITHER = "--record"
+"""An option that takes a value for claim, and none for plan and run: what is not a command is its value."""
+
 _EPILOG = """\
 exit codes:
   0  done                          7  something could not be read: nothing was removed
@@ -106,5 +109,8 @@ def _place_of_command(words: Sequence[str]) -> int | None:
         word = words[at]
         if not word.startswith("-"):
             return at if word in COMMANDS else None
-        at += 1 if word in _FLAGS or "=" in word else 2
+        takes_none = word in _FLAGS or "=" in word
+        if word == _EITHER and at + 1 < len(words):
+            takes_none = words[at + 1].startswith("-") or words[at + 1] in COMMANDS
+        at += 1 if takes_none else 2
     return None
