@@ -19,6 +19,7 @@ from pruner.decide.removals import (
     Part,
     Removal,
     Removals,
+    by_kind,
 )
 from pruner.decide.roots import RepositoryRoots, Rules
 from pruner.settings.durations import format_moment
@@ -96,7 +97,7 @@ class _Planner:
                 self._leftovers("signatures", name, found.signatures, 0.0),
             ]
             of_tags = list(self._tags(repository, marks))
-            of_links = [*_by_kind(of_tags), *self._links(repository, marks)]
+            of_links = [*by_kind(of_tags), *self._links(repository, marks)]
             self._own(name, of_tags, marks)
             early.extend(leftovers)
             links.extend(of_links)
@@ -287,15 +288,3 @@ def _why_stale(_key: Key, _mtime: float) -> str:
 
 def _removal(kind: Kind, repository: Repository, link: Link, reason: str, tag: str = "") -> Removal:
     return Removal(kind, repository.name, link.named, link.path, 0, reason, tag, link)
-
-
-def _by_kind(removals: list[Removal]) -> Iterator[Few]:
-    """The same in the same order, those of one kind together while they follow each other."""
-    part: list[Removal] = []
-    for removal in removals:
-        if part and part[-1].kind != removal.kind:
-            yield Few(part[0].kind, part)
-            part = []
-        part.append(removal)
-    if part:
-        yield Few(part[0].kind, part)

@@ -109,6 +109,12 @@ class Few:
         return (json.dumps(as_json(removal, root)) for removal in self.removals)
 
 
+def by_kind(removals: Iterable[Removal]) -> list[Few]:
+    """The same in the same order, those of one kind together while they follow each other."""
+    groups = groupby(removals, key=lambda removal: removal.kind)
+    return [Few(kind, list(each)) for kind, each in groups]
+
+
 @dataclass(frozen=True, slots=True)
 class ManyLinks:
     """Sound links of one repository that go, with the mtime of each; `reason` says why."""
@@ -209,8 +215,7 @@ class Removals(Sequence[Removal]):
     @staticmethod
     def of_all(removals: Iterable[Removal]) -> Removals:
         """Those removals, in that order."""
-        groups = [list(each) for _, each in groupby(removals, key=lambda removal: removal.kind)]
-        return Removals([Few(each[0].kind, each) for each in groups])
+        return Removals(by_kind(removals))
 
     @overload
     def __getitem__(self, index: int) -> Removal: ...
