@@ -78,7 +78,7 @@ def test_what_was_kept_for_safety_says_why(pruner: Pruner) -> None:
     assert summary["kept"]["younger than the grace"] >= 1
     assert summary["kept"]["an upload that may go on"] == 1
     assert list(summary["skipped"]) == ["odd"]
-    assert "no JSON" in summary["skipped"]["odd"]
+    assert "not JSON" in summary["skipped"]["odd"]
     assert summary["dangling_tags"] == ["astray:v1"]
 
 
