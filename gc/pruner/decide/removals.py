@@ -111,8 +111,8 @@ class Few:
 
 def by_kind(removals: Iterable[Removal]) -> list[Few]:
     """The same in the same order, those of one kind together while they follow each other."""
-    groups = groupby(removals, key=lambda removal: removal.kind)
-    return [Few(kind, list(each)) for kind, each in groups]
+    groups = [list(each) for _, each in groupby(removals, key=lambda removal: removal.kind)]
+    return [Few(each[0].kind, each) for each in groups]
 
 
 @dataclass(frozen=True, slots=True)
