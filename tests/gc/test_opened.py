@@ -120,6 +120,13 @@ def test_a_registry_on_a_bucket_is_known_by_that(proc: FakeProc) -> None:
     assert registry is not None
     assert registry.folders == tree_of(config.parse((text % "one").encode(), "ours.yml", {}))
     assert not registry.folders & tree_of(config.parse((text % "two").encode(), "other.yml", {}))
+    at = "version: 0.1\nstorage: {s3: {bucket: b, regionendpoint: 'http://%s', rootdirectory: /one}}\n"
+    trees = [
+        tree_of(config.parse((at % where).encode(), "ours.yml", {}))
+        for where in ("127.0.0.1:9000", "localhost:9000", "127.0.0.1:9001")
+    ]
+    assert trees[0] & trees[1], "one server by two names"
+    assert not trees[0] & trees[2] and not trees[0] & registry.folders
 
 
 @pytest.mark.parametrize("text", ["]", "version: 0.1\nstorage: {filesystem: {rootdirectory: data}}\n"])

@@ -75,9 +75,13 @@ def push_until_acknowledged(
     raise AssertionError("ten pushes were refused")
 
 
-@every_cache
-def test_hazard_28_head_200_then_prune_then_the_manifest(start_registry: StartRegistry, cache: Cache) -> None:
-    registry = start_registry(cache, supervised=True)
+@pytest.mark.parametrize(
+    ("cache", "on_s3"), [*((cache, False) for cache in CACHES), ("none", True), ("redis", True)]
+)
+def test_hazard_28_head_200_then_prune_then_the_manifest(
+    start_registry: StartRegistry, cache: Cache, on_s3: bool
+) -> None:
+    registry = start_registry(cache, supervised=True, on_s3=on_s3)
     garbage_in(registry)
     with registry.client() as client:
         assert all(client.has_blob("app", digest_of(blob)) for blob in GONE.blobs)

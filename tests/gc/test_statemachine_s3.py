@@ -73,6 +73,7 @@ class MemoryLease:
     leases: MemoryLeases
     name: str
     bound: float = 60.0
+    aftermath: float = 30.0
 
     def read(self) -> Note | None:
         return self.leases.notes.get(self.name)

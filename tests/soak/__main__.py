@@ -38,6 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
         grace=options.grace,
         untagged_after=options.untagged_after,
         trash=options.trash,
+        on_s3=options.s3,
         seed=random.randrange(1 << 32) if options.seed is None else options.seed,
     )
     print(f"seed {settings.seed}, {settings.seconds:.0f} s for each combination", file=sys.stderr)
@@ -72,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--cache", action="append", choices=CACHES, help="of descriptors; may be repeated (default: all)")
     add("--collector", choices=("pruner", "registry", "none"), default="pruner", help="what collects garbage")
     add("--mode", choices=("online", "readonly"), default="online", help="the pruner's mode")
+    add("--s3", action="store_true", help="keep the images in a bucket of versitygw")
     add("--kill", action="store_true", help="kill most runs at a random moment")
     add("--clients", type=int, default=4, help="processes that push and pull (default 4)")
     add("--grace", type=float, default=3, help="the pruner's grace, in seconds (default 3)")

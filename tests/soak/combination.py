@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from sandbox.s3 import s3_server
 from tests.gc.prunerprocess import PrunerFailedError, PrunerProcess
 from tests.gc.realregistry import Cache, RealRegistry, Redis, Version
 from tests.gc.registryclient import CorruptError, RefusalError, RegistryClient, UnansweredError
@@ -37,6 +38,7 @@ class Settings:
     trash: int = 5
     uploads_after: float = 30
     seed: int = 0
+    on_s3: bool = False
 
 
 @dataclass(slots=True)
@@ -71,7 +73,8 @@ def soak(settings: Settings, version: Version, cache: Cache, folder: Path) -> Re
     """Run one combination in `folder` (which it fills)."""
     with ExitStack() as running:
         redis = running.enter_context(Redis(folder / "redis")).port if cache == "redis" else None
-        registry = RealRegistry(version, folder / "registry", cache, redis, supervised=True)
+        s3 = running.enter_context(s3_server(folder / "s3")) if settings.on_s3 else None
+        registry = RealRegistry(version, folder / "registry", cache, redis, supervised=True, s3=s3)
         running.enter_context(registry)
         choices = random.Random(f"{settings.seed} {version} {cache}")
         pruner = PrunerProcess(registry.config)

@@ -29,7 +29,7 @@ Identity = tuple[int, int]
 
 Folder = tuple[int, int, str]
 """The nearest folder that is there, and the way on from it: a registry makes its root with its first push. Of
-a bucket its name and the way in it; one server has many addresses, so that they are not compared."""
+a bucket an address of its server, its name and the way in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def tree_of(config: RegistryConfig, process_root: str = "") -> frozenset[Folder]
     `process_root` is where the process that has the configuration has its root.
     """
     if config.s3 is not None:
-        return frozenset({(0, 0, config.s3.url)})
+        return frozenset((0, 0, f"{server}/{config.s3.url}") for server in config.s3.servers())
     return folders_of(inside(process_root, config.root) if process_root else config.root)
 
 

@@ -5,8 +5,11 @@ Source of the rules: distribution's registry/storage/driver/s3-aws/s3.go (v2.8 a
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from pruner.errors import ConfigError
 
@@ -52,6 +55,19 @@ class S3Parameters:
     def url(self) -> str:
         """The tree's root as people write it."""
         return "/".join(part for part in (f"s3://{self.bucket}", self.root) if part)
+
+    def servers(self) -> set[str]:
+        """What tells the server from others: the endpoint's name, and every address it has."""
+        if not self.endpoint:
+            return {"amazon"}
+        found = urlsplit(self.endpoint)
+        host = found.hostname or ""
+        port = found.port or (443 if found.scheme == "https" else 80)
+        names = {host}
+        # Without an answer the name alone has to do: the same server may have another, too.
+        with suppress(OSError):
+            names |= {str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
+        return {f"{name}:{port}" for name in names}
 
 
 def read_parameters(given: Mapping[str, object], path: str) -> S3Parameters:

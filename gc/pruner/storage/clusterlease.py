@@ -17,11 +17,15 @@ _KIND = "coordination.k8s.io/v1"
 class ClusterLease:
     """A LeaseStore (pruner.storage.lease) that is a Lease, written on the condition of its resourceVersion.
 
-    `tree` and `lock` say what it is a lease of; `bound` is that of the requests which it guards, in seconds.
+    `tree` and `lock` say what it is a lease of; `bound` and `aftermath` are those of the requests which it
+    guards, in seconds.
     """
 
-    def __init__(self, api: KubernetesApi, namespace: str, tree: str, lock: str, bound: float) -> None:
+    def __init__(
+        self, api: KubernetesApi, namespace: str, tree: str, lock: str, bound: float, aftermath: float
+    ) -> None:
         self.bound = bound
+        self.aftermath = aftermath
         self._api = api
         self._tree = tree
         self._path = f"apis/{_KIND}/namespaces/{namespace}/leases"
@@ -55,11 +59,13 @@ class ClusterLease:
             return None
 
 
-def of_pod(environ: Mapping[str, str], clock: Clock, tree: str, lock: str, bound: float) -> ClusterLease:
+def of_pod(
+    environ: Mapping[str, str], clock: Clock, tree: str, lock: str, bound: float, aftermath: float
+) -> ClusterLease:
     """The lease of a lock on a tree in this pod's namespace; raises ClusterError and OSError."""
     with open(f"{ACCOUNT}/namespace", encoding="utf-8") as file:
         namespace = file.read().strip()
-    return ClusterLease(KubernetesApi.of_pod(environ, clock), namespace, tree, lock, bound)
+    return ClusterLease(KubernetesApi.of_pod(environ, clock), namespace, tree, lock, bound, aftermath)
 
 
 def _note(lease: Mapping[str, Any]) -> Note:

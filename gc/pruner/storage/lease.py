@@ -2,12 +2,15 @@
 
 The lease lies where both can write it on a condition: an object, or a Lease of Kubernetes. Clocks are not
 compared: who finds it held watches it, and takes it over when it was not renewed for its whole length and
-for as long again as any request of the old holder's may still be on its way.
+for as long again as any request of the old holder's may still be on its way. Where the holder was a process
+of this machine that is seen to be gone, nobody sends anything more: only what was sent is waited for.
 """
 
 from __future__ import annotations
 
+import os
 import threading
+import uuid
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, Protocol
@@ -41,6 +44,9 @@ class LeaseStore(Protocol):
     bound: float
     """Seconds after which any request of a holder has ended: on the store, and on what the lease guards."""
 
+    aftermath: float
+    """Seconds after which what an ended process had sent is done."""
+
     def read(self) -> Note | None:
         """What it says; None when there is none yet. Raises OSError or PrunerError."""
         ...
@@ -51,12 +57,18 @@ class LeaseStore(Protocol):
 
 
 class Lease:
-    """The lease in `store` for `holder`, while `held` lasts."""
+    """The lease in `store` for `holder`, while `held` lasts.
 
-    def __init__(self, store: LeaseStore, holder: str, clock: Clock) -> None:
+    `gone` is since when each process was seen to be, shared by those who wait for the same.
+    """
+
+    def __init__(
+        self, store: LeaseStore, holder: str, clock: Clock, gone: dict[str, float] | None = None
+    ) -> None:
         self._store = store
-        self._holder = holder
+        self._holder = f"{holder} [{this_process()}]"
         self._clock = clock
+        self._gone = {} if gone is None else gone
         self._version: str | None = None
         self._renewed = 0.0
         self._lock = threading.Lock()
@@ -101,9 +113,13 @@ class Lease:
         first = note = self._store.read()
         until = self._clock.monotonic() + LENGTH + self._store.bound
         while note is not None and note.holder and self._clock.monotonic() < until:
+            name, _, process = note.holder.removesuffix("]").partition(" [")
             if note != first:
-                raise Busy(f"another pruner is at work ({note.holder}): wait until it ends")
-            self._clock.sleep(_LOOK)
+                raise Busy(f"another pruner is at work ({name}): wait until it ends")
+            if is_gone(process):
+                since = self._gone.setdefault(process, self._clock.monotonic())
+                until = min(until, since + self._store.aftermath)
+            self._clock.sleep(max(0.0, min(_LOOK, until - self._clock.monotonic())))
             note = self._store.read()
         return note
 
@@ -125,3 +141,36 @@ class Lease:
             )
         # The time before the request: the lease is at least as long as we think.
         self._version, self._renewed = version, began
+
+
+# -- processes of this machine
+
+
+def this_process() -> str:
+    """What no other process is called: the machine's boot, the namespace of processes, number and start."""
+    return f"{_machine()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def is_gone(process: str) -> bool:
+    """Whether it was a process of this machine, as this one sees them, and is there no more."""
+    machine, _, named = process.rpartition(":")[0].rpartition(":")
+    started = process.rpartition(":")[2]
+    return bool(process) and machine == _machine() and named.isdecimal() and _started(int(named)) != started
+
+
+def _machine() -> str:
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return f"{file.read().strip()}:{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return f"unknown-{uuid.uuid4().hex}"  # nobody is seen from here
+
+
+def _started(pid: int) -> str:
+    """When a process began, in ticks since the boot; empty when it is not there, or has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] in ("Z", "X") else fields[19]

@@ -35,12 +35,12 @@ def _bucket(
     # Its client is large, and few need it.
     from pruner.storage.clusterlease import of_pod
     from pruner.storage.s3.bucket import Bucket
-    from pruner.storage.s3.client import REQUEST_BOUND, connect
+    from pruner.storage.s3.client import CONNECT_TIMEOUT, READ_TIMEOUT, REQUEST_BOUND, connect
     from pruner.storage.s3.looker import Areas
     from pruner.storage.s3.storage import S3Storage
 
     def of_cluster(name: str) -> LeaseStore:
-        return of_pod(environ, clock, parameters.url, name, REQUEST_BOUND)
+        return of_pod(environ, clock, parameters.url, name, REQUEST_BOUND, CONNECT_TIMEOUT + READ_TIMEOUT)
 
     in_cluster = "KUBERNETES_SERVICE_HOST" in environ and os.path.exists(f"{ACCOUNT}/token")
     areas = Areas(layout.BLOBS, layout.REPOSITORIES, layout.STATE, current.CURRENT, current.TRASH)

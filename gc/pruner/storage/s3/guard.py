@@ -26,6 +26,7 @@ class Guard:
         self._clock = clock
         self._leases = leases
         self._held: list[Lease] = []
+        self._gone: dict[str, float] = {}
         self._tried = False
         bucket.fence = self._fence
 
@@ -60,7 +61,7 @@ class Guard:
             )
         with ExitStack() as stack:
             for store in stores:
-                lease = stack.enter_context(Lease(store, owner, self._clock).held())
+                lease = stack.enter_context(Lease(store, owner, self._clock, self._gone).held())
                 self._held.append(lease)
                 stack.callback(self._held.remove, lease)
             self.check()

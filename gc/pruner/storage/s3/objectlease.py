@@ -7,7 +7,7 @@ import uuid
 
 from pruner.storage.lease import Note
 from pruner.storage.s3.bucket import Bucket
-from pruner.storage.s3.client import REQUEST_BOUND
+from pruner.storage.s3.client import CONNECT_TIMEOUT, READ_TIMEOUT, REQUEST_BOUND
 
 _LIMIT = 4096
 
@@ -16,6 +16,7 @@ class ObjectLease:
     """A LeaseStore (pruner.storage.lease) that is one object, written on the condition of its ETag."""
 
     bound = REQUEST_BOUND
+    aftermath = CONNECT_TIMEOUT + READ_TIMEOUT
 
     def __init__(self, bucket: Bucket, name: str) -> None:
         self._bucket = bucket
