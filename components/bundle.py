@@ -1,8 +1,9 @@
 """The pruner as one executable file, `prune`, the same bytes whenever the same sources are bundled.
 
 A zip archive behind a `#!` line, as the standard library's zipapp makes it: `gc/pruner` and the pure Python
-of the libraries it stands on, so that it runs on a stock Python image.
-`python -m docker_registry_stack.bundle FILE` writes it for `gc/Dockerfile`.
+of the libraries that it always stands on, so that it runs on a stock Python image. What only some registries
+need (redis, an object store's client) are archives of their own, on the path of those pods alone.
+`python -m docker_registry_stack.bundle FILE` writes one with everything for `gc/Dockerfile`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 import os
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from importlib.metadata import distribution
 from pathlib import Path, PurePosixPath
 
@@ -21,16 +22,36 @@ PRUNER = Path(pruner.__path__[0]).resolve()
 
 # Distribution -> the packages of it that travel. tqdm brings adapters for desktops and notebooks, and the
 # metrics' client such for web frameworks, which the pruner never uses.
-_LIBRARIES = {
-    "PyYAML": "yaml",
-    "async-timeout": "async_timeout",
-    "prometheus-client": "prometheus_client",
-    "redis": "redis",
-    "tqdm": "tqdm",
+_LIBRARIES = {"PyYAML": "yaml", "prometheus-client": "prometheus_client", "tqdm": "tqdm"}
+ARCHIVES: Mapping[str, Mapping[str, str]] = {
+    "redis": {"async-timeout": "async_timeout", "redis": "redis"},
+    "s3": {
+        "botocore": "botocore",
+        "jmespath": "jmespath",
+        "python-dateutil": "dateutil",
+        "six": "six.py",
+        "urllib3": "urllib3",
+    },
 }
+"""What a cache in redis and a storage in a bucket need besides, each a name and its libraries."""
+
 _LEFT_OUT = (
     "tqdm/contrib/",
     *(f"prometheus_client/{part}/" for part in ("aiohttp", "bridge", "django", "twisted")),
+)
+
+# Of the data of all services only what says how to speak to S3, and how a service account gets credentials.
+_DATA = (
+    *(
+        f"botocore/data/{name}.json"
+        for name in ("_retry", "endpoints", "partitions", "sdk-default-configuration")
+    ),
+    *(f"botocore/data/s3/2006-03-01/{name}" for name in ("endpoint-rule-set-1.json.gz", "service-2.json.gz")),
+    "botocore/data/s3/2006-03-01/service-2.sdk-extras.json",
+    *(
+        f"botocore/data/sts/2011-06-15/{name}"
+        for name in ("endpoint-rule-set-1.json.gz", "service-2.json.gz")
+    ),
 )
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
@@ -44,29 +65,43 @@ _MODE = 0o100644
 LIMIT = 1024 * 1024
 
 
-def build() -> bytes:
-    """The file's bytes. Raises PackageNotFoundError when a library is not installed."""
+def build(archives: Collection[str] = ()) -> bytes:
+    """The program's bytes, with what is in `archives` too. Raises PackageNotFoundError without a library."""
+    libraries = _LIBRARIES.items() | {item for name in archives for item in ARCHIVES[name].items()}
+    return _pack(_SHEBANG, sorted([*_program(), *_libraries(libraries)]))
+
+
+def archive(name: str) -> bytes:
+    """The bytes of an archive to be put on the path; raises as `build` does."""
+    return _pack(b"", sorted(_libraries(ARCHIVES[name].items())))
+
+
+def _pack(beginning: bytes, entries: Collection[tuple[str, bytes]]) -> bytes:
     # The archive's offsets count from the start of the file, as zipapp's do, so that every reader takes it.
-    archive = io.BytesIO()
-    archive.write(_SHEBANG)
-    with zipfile.ZipFile(archive, "w") as bundle:
-        for name, content in sorted(_entries()):
+    packed = io.BytesIO()
+    packed.write(beginning)
+    with zipfile.ZipFile(packed, "w") as bundle:
+        for name, content in entries:
             entry = zipfile.ZipInfo(name, _NO_TIME)
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3
             entry.external_attr = _MODE << 16
             bundle.writestr(entry, content, compresslevel=9)
-    return archive.getvalue()
+    return packed.getvalue()
 
 
-def _entries() -> Iterator[tuple[str, bytes]]:
+def _program() -> Iterator[tuple[str, bytes]]:
     yield "__main__.py", _MAIN
     for path in PRUNER.rglob("*.py"):
         yield str(PurePosixPath("pruner", *path.relative_to(PRUNER).parts)), path.read_bytes()
-    for library, package in _LIBRARIES.items():
+
+
+def _libraries(libraries: Collection[tuple[str, str]]) -> Iterator[tuple[str, bytes]]:
+    for library, package in libraries:
         for file in distribution(library).files or ():
             name = file.as_posix()
-            if name.startswith(f"{package}/") and name.endswith(".py") and not name.startswith(_LEFT_OUT):
+            is_source = name == package or (name.startswith(f"{package}/") and name.endswith(".py"))
+            if name in _DATA or (is_source and not name.startswith(_LEFT_OUT)):
                 yield name, file.read_binary()
             elif _is_licence(name):
                 yield f"licences/{library}/{file.name}", file.read_binary()
@@ -81,7 +116,7 @@ def main() -> None:
     """Writes the file to the path that is the one argument, executable."""
     target = Path(sys.argv[1])
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(build())
+    target.write_bytes(build(ARCHIVES))
     os.chmod(target, 0o755)
 
 

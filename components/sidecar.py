@@ -15,6 +15,8 @@ from .settings import Pruning, Settings
 
 _BUNDLE = "prune"
 _BUNDLE_FOLDER = "/opt/prune/bin"
+_ARCHIVE = "library.zip"
+_ARCHIVE_FOLDER = "/opt/prune/lib"
 _CA = "ca"
 _SCRATCH = "scratch"
 _RECORD = f"{SERVICE}-storage"
@@ -79,12 +81,30 @@ class Pruner(pulumi.ComponentResource):
             marks=marks,
             child=child,
         )
+        # Large, and needed by few: each in a ConfigMap of its own, of which one holds 1 MiB.
+        libraries = {
+            archive: k8s.core.v1.ConfigMap(
+                f"{name}-{archive}",
+                metadata=k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=marks),
+                binary_data={_ARCHIVE: base64.b64encode(bundle.archive(archive)).decode()},
+                immutable=True,
+                opts=child,
+            )
+            for archive in _archives(settings)
+        }
         self.container = _container(settings, shared, namespace, registry)
         self.init_containers = [
             *([_first_config(settings)] if settings.pruning.mode == "readonly" else []),
             _claim(settings, shared, namespace, record.metadata.name),
         ]
-        self.init_volumes = [pod.config_map_volume(_BUNDLE, program, 0o555), access.token_volume()]
+        self.init_volumes = [
+            pod.config_map_volume(_BUNDLE, program, 0o555),
+            *(
+                pod.config_map_volume(f"{_BUNDLE}-{archive}", content, 0o444)
+                for archive, content in libraries.items()
+            ),
+            access.token_volume(),
+        ]
         self.volumes = [
             *self.init_volumes,
             # The CA alone: the server's key is none of the pruner's business.
@@ -127,6 +147,26 @@ def _number(value: float) -> str:
     return str(int(value)) if value.is_integer() else repr(value)
 
 
+def _archives(settings: Settings) -> list[str]:
+    """The archives of libraries that the pruner needs of this stack's registry."""
+    return ["redis"] if settings.cache == "redis" else []
+
+
+def _program_mounts(settings: Settings) -> list[k8s.core.v1.VolumeMountArgs]:
+    return [
+        pod.mount(_BUNDLE, _BUNDLE_FOLDER, read_only=True),
+        *(
+            pod.mount(f"{_BUNDLE}-{archive}", f"{_ARCHIVE_FOLDER}/{archive}", read_only=True)
+            for archive in _archives(settings)
+        ),
+    ]
+
+
+def _program_variables(settings: Settings) -> dict[str, str]:
+    path = ":".join(f"{_ARCHIVE_FOLDER}/{archive}/{_ARCHIVE}" for archive in _archives(settings))
+    return {"PATH": _PATH, **({"PYTHONPATH": path} if path else {})}
+
+
 def _program() -> bytes:
     program = bundle.build()
     if len(program) > bundle.LIMIT:
@@ -157,7 +197,7 @@ def _container(
 ) -> k8s.core.v1.ContainerArgs:
     readonly_mode = settings.pruning.mode == "readonly"
     variables: dict[str, pulumi.Input[str]] = {
-        "PATH": _PATH,
+        **_program_variables(settings),
         "PYTHONUNBUFFERED": "1",
         **environment(settings.pruning),
         **_visible(settings, namespace),
@@ -191,7 +231,7 @@ def _container(
             *shared.mounts,
             # In read-only mode it is the pruner that switches the registry's configuration.
             pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=not readonly_mode),
-            pod.mount(_BUNDLE, _BUNDLE_FOLDER, read_only=True),
+            *_program_mounts(settings),
             pod.mount(_CA, pod.TLS_FOLDER, read_only=True),
             pod.mount(_SCRATCH, "/tmp", read_only=False),
             pod.mount(access.TOKEN, access.TOKEN_FOLDER, read_only=True),
@@ -205,7 +245,7 @@ def _init_container(
     command: list[pulumi.Input[str]],
     mounts: list[k8s.core.v1.VolumeMountArgs],
 ) -> k8s.core.v1.ContainerArgs:
-    variables = {"PATH": _PATH, "GC_CONFIG": f"{pod.CONFIG_FOLDER}/{pod.CONFIG_FILE}"}
+    variables = {**_program_variables(settings), "GC_CONFIG": f"{pod.CONFIG_FOLDER}/{pod.CONFIG_FILE}"}
     return k8s.core.v1.ContainerArgs(
         name=name,
         image=settings.gc_image,
@@ -216,7 +256,7 @@ def _init_container(
             requests={"cpu": "10m", "memory": "40Mi"}, limits={"cpu": "1", "memory": "128Mi"}
         ),
         security_context=pod.container_security(),
-        volume_mounts=[*mounts, pod.mount(_BUNDLE, _BUNDLE_FOLDER, read_only=True)],
+        volume_mounts=[*mounts, *_program_mounts(settings)],
     )
 
 

@@ -19,12 +19,17 @@ import pytest
 from pruner.storage import Storage
 from pruner.storage.filesystem import FileSystem
 from pruner.storage.paced import Paced
+from pruner.storage.s3.looker import Areas
+from pruner.storage.s3.storage import S3Storage
+from tests.gc.memorybucket import MemoryBucket
 from tests.gc.memorystorage import MemoryStorage
 from tests.gc.storagedoubles import ClockedFileSystem, FakeClock, Interposed
 
-Ability = Literal["folders", "handles", "kinds"]
+Ability = Literal["folders", "handles", "kinds", "times", "disk", "kernel"]
 """`folders`: they are there of themselves, may be empty, and have times; `handles`: who has a file open goes
-on writing to it wherever it was renamed to; `kinds`: there are symbolic links, and FIFOs."""
+on writing to it wherever it was renamed to; `kinds`: there are symbolic links, and FIFOs; `times`: any file
+keeps its own when it is renamed, and not links alone; `disk`: it may be full; `kernel`: who finds a lock held
+hears so at once, since a dead holder's is free."""
 
 LATER = 10.0
 """Seconds; longer than the grain of any storage's clock."""
@@ -60,7 +65,7 @@ class OnDisk:
     root: Path
     moved: list[float]
     clock: FakeClock | None = None
-    able: frozenset[Ability] = frozenset(("folders", "handles", "kinds"))
+    able: frozenset[Ability] = frozenset(("folders", "handles", "kinds", "times", "disk", "kernel"))
 
     def lay(self, path: str, content: bytes) -> None:
         file = self.root / path
@@ -81,7 +86,7 @@ class InMemory:
     """The double that most tests of runs work on."""
 
     storage: MemoryStorage
-    able: frozenset[Ability] = frozenset(("folders", "handles"))
+    able: frozenset[Ability] = frozenset(("folders", "handles", "times", "disk", "kernel"))
 
     def lay(self, path: str, content: bytes) -> None:
         if "/" in path:
@@ -90,6 +95,21 @@ class InMemory:
 
     def settle(self) -> None:
         self.storage.clock.advance(LATER)
+
+
+@dataclass(frozen=True, slots=True)
+class InBucket:
+    """An object store, with the double of a bucket below it."""
+
+    storage: S3Storage
+    bucket: MemoryBucket
+    able: frozenset[Ability] = frozenset()
+
+    def lay(self, path: str, content: bytes) -> None:
+        self.bucket.put(path, content)
+
+    def settle(self) -> None:
+        self.bucket.clock.advance(LATER)
 
 
 def _moved(monkeypatch: pytest.MonkeyPatch) -> list[float]:
@@ -122,10 +142,18 @@ def _memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     return InMemory(MemoryStorage(FakeClock()))
 
 
+def _bucket(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+    del folder, monkeypatch
+    bucket = MemoryBucket(FakeClock())
+    areas = Areas("folder", "tree", "state", "state/current", "state/trash")
+    return InBucket(S3Storage(bucket, "s3://memory", "", areas, bucket.clock, workers=1), bucket)
+
+
 RIGS: Mapping[str, Callable[[Path, pytest.MonkeyPatch], Rig]] = {
     "filesystem": _filesystem,
     "filesystem-clocked": _clocked,
     "filesystem-watched": _interposed,
     "filesystem-paced": _paced,
     "memory": _memory,
+    "bucket": _bucket,
 }

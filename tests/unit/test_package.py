@@ -77,7 +77,7 @@ def test_the_wheel_bundles_the_very_same_pruner(site: Path, tmp_path: Path) -> N
         env=environment,
         check=True,
     )
-    assert target.read_bytes() == bundle.build()
+    assert target.read_bytes() == bundle.build(bundle.ARCHIVES)
 
 
 def test_the_pruner_is_a_distribution_of_its_own_with_its_command(tmp_path: Path) -> None:

@@ -283,3 +283,12 @@ def test_the_record_is_one_object_that_the_pod_may_patch_by_name(deploy: Deploy)
     binding = graph.one("kubernetes:rbac.authorization.k8s.io/v1:RoleBinding").inputs
     assert binding["roleRef"]["name"] == "registry-pruner-record-0a1b2c3d"
     assert binding["subjects"] == graph.one(BINDING).inputs["subjects"]
+
+
+def test_what_few_need_is_mounted_only_where_it_is_needed(deploy: Deploy) -> None:
+    assert "PYTHONPATH" not in variables(deploy(), "gc")
+    graph = deploy(cache="redis")
+    content = graph.one(CONFIG_MAP, "registry-pruner-redis").inputs["binaryData"]
+    assert base64.b64decode(content["library.zip"]) == bundle.archive("redis")
+    assert variables(graph, "gc")["PYTHONPATH"] == "/opt/prune/lib/redis/library.zip"
+    assert "/opt/prune/lib/redis" in mounts(graph, "gc")

@@ -24,7 +24,13 @@ def forget_redis(config: RedisConfig, removed: Iterable[tuple[str | None, str]])
     RegistryError when redis cannot be reached or refuses; it may still know some of the pairs then.
     """
     # Most registries have no redis, and those that have rarely something to forget.
-    import redis
+    try:
+        import redis
+    except ImportError as error:
+        raise RegistryError(
+            f"the registry's cache is in redis, and the library that speaks to it is missing ({error}): "
+            "install redis beside the pruner (`pip install redis`), or mount the stack's archive of it"
+        ) from error
 
     pairs = iter(removed)
     try:

@@ -6,7 +6,9 @@ botocore travels in an archive of its own and is imported only where an object s
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
+import ssl
 import tempfile
 import zipfile
 from typing import Any
@@ -17,9 +19,7 @@ from pruner.registry.s3parameters import S3Parameters
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 25.0
 ATTEMPTS = 6
-_LONGEST_BACK_OFF = (
-    1 + 2 + 4 + 8 + 16
-)  # botocore's standard mode doubles from a second, with jitter downwards
+_LONGEST_BACK_OFF = 1 + 2 + 4 + 8 + 16  # botocore doubles from a second, with jitter downwards
 
 REQUEST_BOUND = ATTEMPTS * (CONNECT_TIMEOUT + READ_TIMEOUT) + _LONGEST_BACK_OFF
 """Seconds after which a request has ended, whatever became of it: who takes over from a silent pruner waits
@@ -73,10 +73,17 @@ def connect(parameters: S3Parameters) -> Any:
             config=config,
             endpoint_url=parameters.endpoint or None,
             use_ssl=parameters.secure,
-            verify=None if parameters.verify else False,
+            verify=_authorities() if parameters.verify else False,
         )
     except (BotoCoreError, ValueError) as error:
         raise ConfigError(f"the parameters of storage.s3 are not accepted: {error}") from error
+
+
+def _authorities() -> str | None:
+    """The machine's own authorities, as a registry takes them; None for what botocore takes."""
+    if "AWS_CA_BUNDLE" in os.environ:
+        return None
+    return ssl.get_default_verify_paths().cafile or None
 
 
 def _unpacked_data() -> str:

@@ -16,14 +16,13 @@ from pruner.storage.s3 import moves
 from pruner.storage.s3.bucket import Bucket
 from pruner.storage.s3.client import CONNECTIONS
 from pruner.storage.s3.guard import Guard, LeasesOf
-from pruner.storage.s3.keys import Key
+from pruner.storage.s3.held import Held
+from pruner.storage.s3.journals import PART, Journals
 from pruner.storage.s3.looker import Areas, Looker
 from pruner.storage.s3.parallel import side_by_side
 from pruner.storage.s3.takings import Takings
 from pruner.storage.s3.times import Times
 from pruner.storage.s3.view import stat_of, time_of
-
-_PART = "~"  # what comes before the number of a part that was appended
 
 
 class S3Storage(OneByOne):
@@ -53,7 +52,8 @@ class S3Storage(OneByOne):
         self._guard = Guard(bucket, self._above + areas.state, clock, leases)
         self._looker = Looker(bucket, url, self._above, areas, self._times, workers)
         self._outcomes: dict[tuple[str, str], bool | OSError] = {}
-        self._appended: dict[str, int] = {}
+        self._journals = Journals(bucket)
+        self._held = Held(bucket)
 
     @property
     def has_folders(self) -> bool:
@@ -75,7 +75,7 @@ class S3Storage(OneByOne):
         entries: dict[str, Entry] = {}
         for name, is_folder in self._bucket.children(prefix):
             inner = f"{path}/{name}" if path else name
-            if not name or _PART in name:
+            if not name or PART in name:
                 continue
             is_taken = self._takings.folder_of(inner) == inner
             entries[name] = Entry(name, "folder" if is_folder or is_taken else "file")
@@ -88,8 +88,7 @@ class S3Storage(OneByOne):
         key = self._key(path)
         content, found = self._bucket.get(key, limit)
         if self._is_journal(path) and len(content) < limit:
-            for part in self._parts(key):
-                content += self._bucket.get(part.name, limit)[0]
+            content += self._journals.rest(key)
         return Content(content[:limit], time_of(found), stat_of(found).version)
 
     def stat(self, path: str) -> Stat:
@@ -108,7 +107,7 @@ class S3Storage(OneByOne):
         return Stat(0, 0.0, 1, 0, "folder")
 
     def stat_many(self, paths: Iterable[str]) -> Iterator[Stat | None]:
-        """`stat` for each path, in order, side by side."""
+        """`stat` for each path, in order, side by side; of what this process holds by a listing."""
 
         def one(path: str) -> Stat | None:
             try:
@@ -116,7 +115,16 @@ class S3Storage(OneByOne):
             except FileNotFoundError:
                 return None
 
-        return side_by_side(one, paths, self._workers)
+        def listed(path: str) -> Stat | str | None:
+            return self._held.stat(self._key(path)) if self._takings.folder_of(path) is not None else "ask"
+
+        wanted = list(paths)
+        self._held.look()
+        told = [listed(path) for path in wanted]
+        unknown = [path for path, each in zip(wanted, told, strict=True) if isinstance(each, str)]
+        asked = iter(side_by_side(one, unknown, self._workers))
+        for each in told:
+            yield next(asked) if isinstance(each, str) else each
 
     def chunks(self, path: str, size: int) -> Iterator[bytes]:
         """The content of an object, `size` bytes at a time."""
@@ -142,6 +150,8 @@ class S3Storage(OneByOne):
         for group in ([move for move in coming if move not in late], later):
             for move, outcome in zip(group, side_by_side(self._take, group, self._workers), strict=True):
                 self._outcomes[move.source, move.target] = outcome
+                if outcome is True and move.mtime is not None and _small(move):
+                    self._held.took(self._key(move.target), move.mtime)
 
     def _take(self, move: Move) -> bool | OSError:
         try:
@@ -206,7 +216,7 @@ class S3Storage(OneByOne):
         for path in paths:
             names.append(self._key(path))
             if self._is_journal(path):
-                names += [part.name for part in self._parts(names[-1])]
+                names += self._journals.parts(names[-1])
         self._guard.check()
         for error in self._bucket.delete_many(names).values():
             raise error
@@ -235,21 +245,18 @@ class S3Storage(OneByOne):
     def write(self, path: str, content: bytes) -> None:
         """Write an object of the pruner's own; replaces."""
         self._guard.check()
-        self._appended.pop(path, None)
         self._bucket.put(self._key(path), content)
 
     def append(self, path: str, content: bytes) -> None:
-        """Append to a journal of the pruner's own, by an object that is read after it."""
+        """Append to a file of the pruner's own; to a journal by an object that is read after it."""
         self._guard.check()
-        key = self._key(path)
-        number = self._appended.get(path)
-        if number is None:
-            number = len(self._parts(key))
-        self._bucket.put(f"{key}{_PART}{number:08}", content)
-        self._appended[path] = number + 1
-
-    def _parts(self, key: str) -> list[Key]:
-        return [part for page in self._bucket.pages(f"{key}{_PART}") for part in page]
+        if self._is_journal(path):
+            self._journals.append(self._key(path), content)
+            return
+        before = b""
+        with suppress(FileNotFoundError):
+            before, _ = self._bucket.get(self._key(path), 1 << 40)
+        self._bucket.put(self._key(path), before + content)
 
     def _is_journal(self, path: str) -> bool:
         return self._takings.folder_of(path) is not None and path.endswith("/journal")
@@ -266,7 +273,7 @@ class S3Storage(OneByOne):
             self._takings.forget()
             self._times.forget()
             self._outcomes.clear()
-            self._appended.clear()
+            self._journals.forget()
             self._takings.settle()
             for upload in self._bucket.uploads(f"{self._above}{self._areas.state}/"):
                 self._bucket.abort(upload)  # of a copy that somebody did not live to end
