@@ -159,7 +159,8 @@ def _check_home(storage: Kept, namespace: str, home: Mapping[str, Any] | None) -
     if isinstance(storage, HostPath) and level in ("baseline", "restricted"):
         raise ClusterError(
             f"the namespace {namespace} enforces the Pod Security level {level}, which admits no hostPath: "
-            "set storage.kind to persistentVolumeClaim, or choose another namespace"
+            "set storage.kind to persistentVolumeClaim, or have the namespace's owner admit it by the label "
+            f"{SECURITY_LEVEL}"
         )
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import stat
+import subprocess
 import textwrap
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sandbox.cluster import kubectl
 from sandbox.images import PYTHON_REFERENCE, REGISTRY_2_REFERENCE
 from sandbox.place import REGISTRY_STORAGE
 from tests.e2e.conftest import MakeStack
@@ -30,6 +33,7 @@ ON_CLAIM = {"kind": "persistentVolumeClaim", "size": "1Gi"}
 GROUP = 1000
 OLD = image([layer("from the folder", 1 << 16)], "from the folder")
 ROOT = Path(__file__).resolve().parent.parent.parent
+DOCUMENTED = (ROOT / "docs" / "storage.md").read_text()
 NEW = image([layer("to the volume", 1 << 16)], "to the volume")
 
 
@@ -69,17 +73,38 @@ def on_disk(stack: Stack) -> Path:
     return stack.place.volumes / Path(volume["spec"]["hostPath"]["path"]).name
 
 
-def copying_pod(stack: Stack) -> Path:
-    """The pod of docs/storage.md that copies, with this stack's names."""
-    text = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "storage.md").read_text(), re.DOTALL)[0]
-    pod = yaml.safe_load(textwrap.dedent(text))
+def documented_pod(stack: Stack, name: str) -> dict[str, Any]:
+    """A pod of docs/storage.md, in this stack's namespace and with the sandbox's image."""
+    texts = re.findall(r"```yaml\n(.*?)```", DOCUMENTED, re.DOTALL)
+    pods = [yaml.safe_load(textwrap.dedent(text)) for text in texts]
+    (pod,) = [each for each in pods if each["metadata"]["name"] == name]
     pod["metadata"]["namespace"] = stack.namespace
+    pod["spec"]["containers"][0]["image"] = PYTHON_REFERENCE
+    return pod
+
+
+def create(stack: Stack, pod: dict[str, Any]) -> None:
+    path = stack.scratch / f"{pod['metadata']['name']}.json"
+    path.write_text(json.dumps(pod))
+    stack.kubectl("create", f"--filename={path}")
+
+
+def copying_pod(stack: Stack) -> dict[str, Any]:
+    pod = documented_pod(stack, "copy")
     pod["spec"]["nodeName"] = stack.objects("nodes")[0]["metadata"]["name"]
     pod["spec"]["volumes"][0]["hostPath"]["path"] = f"{REGISTRY_STORAGE}/{stack.engine.stack}"
-    pod["spec"]["containers"][0]["image"] = PYTHON_REFERENCE
-    path = stack.scratch / "copy.json"
-    path.write_text(json.dumps(pod))
-    return path
+    return pod
+
+
+def exec_with(stack: Stack, source: Path, target: Path, *words: str) -> None:
+    """`kubectl exec -i` with files for input and output."""
+    command = [
+        kubectl(stack.place),
+        f"--kubeconfig={stack.place.kubeconfig}",
+        f"--namespace={stack.namespace}",
+    ]
+    with source.open("rb") as given, target.open("wb") as taken:
+        subprocess.run([*command, "exec", "-i", *words], stdin=given, stdout=taken, check=True)
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +126,7 @@ def test_a_move_from_a_folder_to_a_claim_keeps_namespace_address_and_images(stac
     until(lambda: not stack.objects("pods"), "the pod is gone")
     level = ("label", "namespace", stack.namespace, "--overwrite")
     stack.kubectl(*level, "pod-security.kubernetes.io/enforce=privileged")
-    stack.kubectl("create", f"--filename={copying_pod(stack)}")
+    create(stack, copying_pod(stack))
     stack.kubectl("wait", "pod/copy", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=60s")
     stack.kubectl("delete", "pod", "copy")
     stack.kubectl(*level, "pod-security.kubernetes.io/enforce=restricted")
@@ -178,9 +203,47 @@ def test_a_namespace_that_the_stack_makes_no_more_is_the_same_and_the_pod_is_as_
     stack.client().check("app", "v1", OLD)
 
 
+def test_a_backup_of_a_claim_in_use_is_restored_to_a_folder_and_to_a_claim(stack: Stack) -> None:
+    """From a claim to a folder, and a claim that lost its images, both as docs/storage.md has it."""
+    archive = stack.scratch / "images.tar"
+    exec_with(
+        stack, ROOT / "gc" / "backup.py", archive, "deploy/registry", "--container=gc", "--", "python3", "-"
+    )
+    pod = documented_pod(stack, "restore")
+    restore(stack, archive, pod, lambda: shutil.rmtree(on_disk(stack) / "docker"))
+    client = stack.client()
+    client.check("app", "v1", OLD)
+    client.push("app", NEW, "v3")
+    folder = f"{stack.engine.stack}-restored"
+    # What admits no hostPath is the label of before, which stays in a namespace that the stack lets go of.
+    stack.engine.configure({"createNamespace": "true"})
+    keep_in(stack, kind="hostPath", path=f"{REGISTRY_STORAGE}/{folder}")
+    for part in (pod["spec"], pod["spec"]["containers"][0]):
+        del part["securityContext"]
+    pod["spec"]["volumes"] = [{"name": "images", "hostPath": {"path": f"{REGISTRY_STORAGE}/{folder}"}}]
+    restore(stack, archive, pod)
+    client = stack.client()
+    client.check("app", "v1", OLD)
+    client.check("app", "v2", NEW)
+    assert json.loads(stack.prune("verify", "--output=json"))["problems"] == []
+
+
+def restore(
+    stack: Stack, archive: Path, pod: dict[str, Any], meanwhile: Callable[[], None] = lambda: None
+) -> None:
+    stack.kubectl("scale", "deployment/registry", "--replicas=0")
+    until(lambda: not stack.objects("pods"), "the pod is gone")
+    meanwhile()
+    create(stack, pod)
+    stack.kubectl("wait", "pod/restore", "--for=condition=Ready", "--timeout=60s")
+    (unpack,) = re.findall(r"'(import sys, tarfile; .*)' < images.tar", DOCUMENTED)
+    exec_with(stack, archive, stack.scratch / "said", "restore", "--", "python3", "-c", unpack)
+    stack.kubectl("delete", "pod", "restore")
+    stack.kubectl("scale", "deployment/registry", "--replicas=1")
+
+
 def test_a_claim_that_is_not_to_be_kept_goes_with_its_namespace(stack: Stack) -> None:
     before = uid(stack, "pvc", "registry-data"), uid(stack, "namespace", stack.namespace)
-    stack.engine.configure({"createNamespace": "true"})
     keep_in(stack, **ON_CLAIM, retain=False)
     assert (uid(stack, "pvc", "registry-data"), uid(stack, "namespace", stack.namespace)) == before
     stack.client().check("app", "v2", NEW)
