@@ -53,6 +53,16 @@ def test_every_acknowledged_push_survives(version: Version, cache: Cache, tmp_pa
 
 
 @pytest.mark.parametrize("version", VERSIONS)
+def test_every_acknowledged_push_survives_on_a_bucket(version: Version, tmp_path: Path) -> None:
+    options = ("--s3", "--version", version, "--cache", "none", "--grace", "4", "--untagged-after", "4")
+    code, (figures,), printed = soak(tmp_path, max(0.35, MINUTES / 6), *options)
+    assert figures["lost"] == 0, printed
+    assert code == 0, printed
+    assert figures["kept"] > 5, printed
+    assert figures["tally"]["blobs"] > 0, f"nothing was pruned, so nothing is proven: {printed}"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
 def test_the_registrys_own_collector_loses_images_within_seconds(version: Version, tmp_path: Path) -> None:
     options = ("--version", version, "--cache", "inmemory", "--collector", "registry")
     code, (figures,), printed = soak(tmp_path, 0.15, *options)

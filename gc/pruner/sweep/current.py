@@ -132,14 +132,12 @@ def blobs_of(storage: Storage, folder: str) -> Iterator[Trashed]:
         entries = storage.list(f"{folder}/blobs")
     except FileNotFoundError:
         return
-    for entry in entries:
-        digest = _digest(entry.name)
-        path = f"{folder}/blobs/{entry.name}"
-        if digest is not None:
-            try:
-                yield Trashed(folder, digest, path, storage.stat(path).size, since_of(folder))
-            except FileNotFoundError:
-                continue
+    digests = {f"{folder}/blobs/{entry.name}": _digest(entry.name) for entry in entries}
+    blobs = [(path, digest) for path, digest in digests.items() if digest is not None]
+    stats = storage.stat_many([path for path, _ in blobs])
+    for (path, digest), stat in zip(blobs, stats, strict=True):
+        if stat is not None:
+            yield Trashed(folder, digest, path, stat.size, since_of(folder))
 
 
 def since_of(batch: str) -> float:

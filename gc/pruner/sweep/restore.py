@@ -66,9 +66,8 @@ def _contents(storage: Storage) -> _Contents:
     for folder in (*trash.batches(storage), current.CURRENT):
         for blob in current.blobs_of(storage, folder):
             contents.blobs[blob.digest] = blob
-        for held in current.read_journal(storage, folder).held:
-            if trash.is_there(storage, held):
-                contents.links.setdefault(held.removal.digest, []).insert(0, held)
+        for held in trash.there(storage, current.read_journal(storage, folder).held):
+            contents.links.setdefault(held.removal.digest, []).insert(0, held)
     return contents
 
 

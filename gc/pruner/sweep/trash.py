@@ -5,7 +5,7 @@ A blob that is uploaded again in the meantime wins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,7 +67,7 @@ def entries(storage: Storage, keep: float, skew: float = 0.0) -> list[Entry]:
 
 
 def _of_folder(storage: Storage, folder: str, since: float | None, goes: float | None) -> Iterator[Entry]:
-    links = [held for held in current.read_journal(storage, folder).held if is_there(storage, held)]
+    links = there(storage, current.read_journal(storage, folder).held)
     holders: dict[str, dict[str, Kind]] = {}
     for removal in (held.removal for held in links):
         if removal.kind == "tag":
@@ -84,10 +84,7 @@ def _of_folder(storage: Storage, folder: str, since: float | None, goes: float |
         yield Entry(kind, tuple(sorted(of)), "", blob.digest, blob.bytes, since, goes)
 
 
-def is_there(storage: Storage, held: Held) -> bool:
-    """Whether a link that a journal names is still away, and was not put back."""
-    try:
-        storage.stat(held.place)
-    except FileNotFoundError:
-        return False
-    return True
+def there(storage: Storage, links: Sequence[Held]) -> list[Held]:
+    """Those of the links that a journal names that are still away, and were not put back."""
+    stats = storage.stat_many([held.place for held in links])
+    return [held for held, stat in zip(links, stats, strict=True) if stat is not None]

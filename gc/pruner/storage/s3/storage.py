@@ -107,7 +107,7 @@ class S3Storage(OneByOne):
         return Stat(0, 0.0, 1, 0, "folder")
 
     def stat_many(self, paths: Iterable[str]) -> Iterator[Stat | None]:
-        """`stat` for each path, in order, side by side; of what this process holds by a listing."""
+        """`stat` for each path, in order, side by side; of what is away by a listing where that tells."""
 
         def one(path: str) -> Stat | None:
             try:
@@ -115,12 +115,10 @@ class S3Storage(OneByOne):
             except FileNotFoundError:
                 return None
 
-        def listed(path: str) -> Stat | str | None:
-            return self._held.stat(self._key(path)) if self._takings.folder_of(path) is not None else "ask"
-
         wanted = list(paths)
-        self._held.look()
-        told = [listed(path) for path in wanted]
+        away = {path: self._key(path) for path in wanted if self._takings.folder_of(path) is not None}
+        self._held.look(away.values())
+        told = [self._held.stat(away[path]) if path in away else "ask" for path in wanted]
         unknown = [path for path, each in zip(wanted, told, strict=True) if isinstance(each, str)]
         asked = iter(side_by_side(one, unknown, self._workers))
         for each in told:
