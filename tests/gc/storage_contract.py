@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +20,12 @@ import pytest
 from pruner.storage import Storage
 from pruner.storage.filesystem import FileSystem
 from pruner.storage.paced import Paced
+from pruner.storage.s3.bucket import Bucket
 from pruner.storage.s3.looker import Areas
 from pruner.storage.s3.storage import S3Storage
 from tests.gc.memorybucket import MemoryBucket
 from tests.gc.memorystorage import MemoryStorage
+from tests.gc.s3place import ROOT, Server, s3_place
 from tests.gc.storagedoubles import ClockedFileSystem, FakeClock, Interposed
 
 Ability = Literal["folders", "handles", "kinds", "times", "disk", "kernel"]
@@ -31,6 +34,7 @@ on writing to it wherever it was renamed to; `kinds`: there are symbolic links, 
 keeps its own when it is renamed, and not links alone; `disk`: it may be full; `kernel`: who finds a lock held
 hears so at once, since a dead holder's is free."""
 
+_AREAS = Areas("folder", "tree", "state", "state/current", "state/trash")
 LATER = 10.0
 """Seconds; longer than the grain of any storage's clock."""
 
@@ -112,6 +116,22 @@ class InBucket:
         self.bucket.clock.advance(LATER)
 
 
+@dataclass(frozen=True, slots=True)
+class OnServer:
+    """The same on a server; `running` is closed when the test is over."""
+
+    storage: S3Storage
+    bucket: Bucket
+    running: ExitStack
+    able: frozenset[Ability] = frozenset()
+
+    def lay(self, path: str, content: bytes) -> None:
+        self.bucket.put(f"{ROOT}/{path}", content)
+
+    def settle(self) -> None:
+        time.sleep(1.1)  # its times are whole seconds
+
+
 def _moved(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """How far the wall clock is put on that the file system compares times with."""
     moved, now = [0.0], time.time
@@ -145,8 +165,19 @@ def _memory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
 def _bucket(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     del folder, monkeypatch
     bucket = MemoryBucket(FakeClock())
-    areas = Areas("folder", "tree", "state", "state/current", "state/trash")
-    return InBucket(S3Storage(bucket, "s3://memory", "", areas, bucket.clock, workers=1), bucket)
+    return InBucket(S3Storage(bucket, "s3://memory", "", _AREAS, bucket.clock, workers=1), bucket)
+
+
+def _on(server: Server) -> Callable[[Path, pytest.MonkeyPatch], Rig]:
+    def rig(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+        del monkeypatch
+        with ExitStack() as starting:
+            place = starting.enter_context(s3_place(server, folder))
+            bucket = place.bucket()
+            storage = S3Storage(bucket, place.parameters.url, ROOT, _AREAS, FakeClock())
+            return OnServer(storage, bucket, starting.pop_all())
+
+    return rig
 
 
 RIGS: Mapping[str, Callable[[Path, pytest.MonkeyPatch], Rig]] = {
@@ -156,4 +187,6 @@ RIGS: Mapping[str, Callable[[Path, pytest.MonkeyPatch], Rig]] = {
     "filesystem-paced": _paced,
     "memory": _memory,
     "bucket": _bucket,
+    "versitygw": _on("versitygw"),
+    "moto": _on("moto"),
 }

@@ -19,17 +19,20 @@ from pruner.errors import Busy
 from pruner.storage import Content, Entry, Odd, Storage, is_odd
 from pruner.storage.filesystem import FileSystem
 from tests.gc.memorystorage import MemoryStorage
-from tests.gc.storage_contract import RIGS, Ability, InMemory, OnDisk, Rig
+from tests.gc.storage_contract import RIGS, Ability, InMemory, OnDisk, OnServer, Rig
 from tests.gc.storagedoubles import FakeClock
 
 MIB = 1024 * 1024
 
 
 @pytest.fixture(params=RIGS)
-def rig(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
+def rig(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Rig]:
     folder = tmp_path / "storage"
     folder.mkdir()
-    return RIGS[request.param](folder, monkeypatch)
+    rig = RIGS[request.param](folder, monkeypatch)
+    yield rig
+    if isinstance(rig, OnServer):
+        rig.running.close()
 
 
 @pytest.fixture
