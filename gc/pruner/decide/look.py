@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from pruner.decide.taken import Trashed, expired
 from pruner.errors import ClusterError
 from pruner.settings.table import Settings
 from pruner.storage import Storage
+from pruner.tree.digests import key_of
 from pruner.tree.library import Library
 from pruner.tree.model import Contents, Tag
 from pruner.tree.reading import Known, Reader
@@ -96,10 +97,7 @@ class Observer:
         trashed: tuple[Trashed, ...],
     ) -> Look:
         rules, warnings = self._rules()
-        if held is None:
-            held = interrupted
-        else:
-            rules = replace(rules, only=frozenset((r.path, r.link.mtime) for r in held if r.link is not None))
+        is_later, held = held is not None, interrupted if held is None else held
         view = self.storage.view()
         self.library.begin(view)
         reader = Reader(view, self.time.clock, self.known)
@@ -107,6 +105,8 @@ class Observer:
         if not self.storage.has_folders:
             tree = with_emptied(tree, reader, {removal.repository for removal in held})
         put_held(tree, held)
+        if is_later:
+            rules = replace(rules, only=frozenset(_away(tree, held)))
         if rules.running_digests:
             running = with_their_manifests(rules.running_digests, tree, self.library)
             rules = replace(rules, running_digests=running)
@@ -173,6 +173,29 @@ def put_held(tree: Tree, held: tuple[Removal, ...]) -> None:
             elif link.named not in {other.named for other in tag.index}:
                 tag = replace(tag, index=(*tag.index, link))
             repository.tags.put(tag)
+
+
+def _away(tree: Tree, held: tuple[Removal, ...]) -> Iterator[tuple[str, float]]:
+    """Path and mtime of each link of `held` whose place is free.
+
+    What lies in a place now is not what was taken from it, even with its very time, as from a backup.
+    """
+    for name in {removal.repository for removal in held} & tree.repositories.keys():
+        for links in (tree.repositories[name].revisions, tree.repositories[name].layers):
+            links.examine(links.held)
+    for removal in held:
+        repository = tree.repositories.get(removal.repository)
+        link = removal.link
+        if repository is None or link is None:
+            continue
+        if removal.kind in ("revision", "layer-link"):
+            links = repository.revisions if removal.kind == "revision" else repository.layers
+            found = (links.at(key_of(link.named)),)
+        else:
+            tag = repository.tags[removal.tag]
+            found = (tag.current,) if removal.kind == "tag" else tag.index
+        if any(each is link for each in found):
+            yield removal.path, link.mtime
 
 
 def _folder_of_tag(removal: Removal) -> str:
