@@ -9,6 +9,7 @@ PYTHON ?= python3
 NAME ?= local
 STACK ?= dev
 MINUTES ?= 5
+SIZE ?= 1
 # Stack configuration for `make up`: CONFIG="gcPeriod=1d cache=inmemory"; NODE_PORT is short for nodePort.
 CONFIG ?=
 NODE_PORT ?=
@@ -18,7 +19,7 @@ settings := $(foreach pair,$(if $(NODE_PORT),nodePort=$(NODE_PORT)) $(CONFIG),--
 deploy = exec $(venv) -m deploy $(1) --name '$(NAME)' --stack '$(STACK)' $(if $(SANDBOX),--sandbox) \
     $(if $(filter 1 y yes true,$(YES)),--yes)
 
-.PHONY: help up down test lint unit gc e2e soak clean lock setup tools build root
+.PHONY: help up down test lint unit gc e2e soak bench clean lock setup tools build root
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/    make \1|\2/' | column -t -s '|'
@@ -53,6 +54,9 @@ e2e: root build ## The tests on a throw-away cluster, through Pulumi
 
 soak: tools ## Clients at work while the pruner runs back to back, for MINUTES=5
 	@exec $(venv) -m tests.soak --minutes '$(MINUTES)' $(SOAK)
+
+bench: tools ## The pruner beside the registry's collector, measured: SIZE=1; leaves docs/benchmarks.md and its plot
+	@exec $(venv) -m benchmarks --size '$(SIZE)' $(BENCH)
 
 clean: setup ## Give back the disk that the builds and their caches take
 	@exec $(venv) -m sandbox clean

@@ -49,9 +49,19 @@ class Shape:
         return self.repositories * (self.tags + self.untagged)
 
     @property
+    def unused(self) -> int:
+        """How many blobs nothing that is tagged needs."""
+        return self.repositories * self.untagged * (self.layers + 1) + self.orphans
+
+    @property
     def blobs(self) -> int:
         """How many blobs that makes: a manifest, a configuration and layers of its own for each image."""
         return self.manifests * (self.layers + 1) + self.shared + self.orphans
+
+
+def third_untagged(images: int) -> Shape:
+    """About so many small images, nine in a repository, of which every third has no tag."""
+    return Shape(repositories=round(images / 9), tags=6, untagged=3, layers=3, shared=20, orphans=0)
 
 
 class _Writer:
