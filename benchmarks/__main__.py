@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from benchmarks import page, rounds, trees
@@ -30,7 +32,7 @@ def main() -> int:
     shape = trees.Shape().times(options.size)
     place = cache_root() / "bench"
     place.mkdir(parents=True, exist_ok=True)
-    wanted, free = shape.blobs * BLOB * 1.3, shutil.disk_usage(place).free
+    wanted, free = shape.blobs * BLOB * 1.6, shutil.disk_usage(place).free
     if wanted > free:
         print(
             f"bench: the trees take {wanted / 2**30:.1f} GiB, and {place} has {free / 2**30:.1f} GiB: "
@@ -38,18 +40,20 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
+    signal.signal(signal.SIGTERM, _end)
+    say = partial(print, flush=True)
     load, start = os.getloadavg()[0], time.monotonic()
     answers: dict[str, list[Felt]] = {}
     with tempfile.TemporaryDirectory(dir=place) as name:
         folder = Path(name)
-        runs = rounds.runs(folder, options.images, options.rounds, print) if options.images else []
-        print(f"building a tree of {shape.blobs:,} blobs", flush=True)
+        runs = rounds.runs(folder, options.images, options.rounds, say) if options.images else []
+        say(f"building a tree of {shape.blobs:,} blobs")
         trees.build(str(folder / "data"), shape)
         os.sync()
         taken = size(folder) / 2**30
-        plans = rounds.plans(folder, options.rounds, print)
+        plans = rounds.plans(folder, options.rounds, say)
         for version in VERSIONS if options.seconds else ():
-            answers[version] = felt(version, folder, options.limits, options.seconds, options.turns, print)
+            answers[version] = felt(version, folder, options.limits, options.seconds, options.turns, say)
         setting = page.Setting(
             shape,
             options.images,
@@ -63,6 +67,11 @@ def main() -> int:
         page.write(setting, plans, runs, answers)
     print(f"{page.PAGE} and {page.PLOT} are written")
     return 0
+
+
+def _end(*_: object) -> None:
+    """End as an interruption does, so that the trees go and nothing is left at work."""
+    sys.exit(143)
 
 
 def _options() -> argparse.Namespace:

@@ -32,7 +32,7 @@ from tests.gc.twoimages import blobs_of
 
 HOUR, DAY = 3600.0, 86400.0
 SETTINGS = replace(ONLINE, trash=HOUR)
-SEEDS = 8
+SEEDS = 4
 
 
 @pytest.fixture(autouse=True)
