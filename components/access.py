@@ -27,6 +27,10 @@ _READABLE = (
     ("batch", ["jobs", "cronjobs"]),
 )
 
+_LEASES = k8s.rbac.v1.PolicyRuleArgs(
+    api_groups=["coordination.k8s.io"], resources=["leases"], verbs=["get", "create", "update", "patch"]
+)
+
 Marks = Mapping[str, pulumi.Input[str]]
 
 
@@ -37,17 +41,22 @@ def account(
     record: pulumi.Input[str],
     deployment: str,
     protect_running: bool,
+    of_bucket: bool,
+    annotations: Mapping[str, str],
     marks: Marks,
     child: pulumi.ResourceOptions,
 ) -> pulumi.Output[str]:
     """A service account that may read and patch the ConfigMap `record`, write the status of its own address
     and Events of its `deployment`, tell the cluster, and little else.
 
-    To protect what runs it may also list what names an image, in every namespace.
+    To protect what runs it may also list what names an image, in every namespace; with the images `of_bucket`
+    it holds a Lease, as no lock of a file does. By its `annotations` a cloud gives it a role.
     """
     made = k8s.core.v1.ServiceAccount(
         f"{name}-account",
-        metadata=k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=marks),
+        metadata=k8s.meta.v1.ObjectMetaArgs(
+            namespace=namespace, labels=marks, annotations=dict(annotations) or None
+        ),
         automount_service_account_token=False,
         opts=child,
     )
@@ -86,6 +95,7 @@ def account(
             _rule("apps", "deployments", "get", deployment),
             # What is created has no name yet that a rule could be about.
             _rule("", "events", "create"),
+            *([_LEASES] if of_bucket else []),
         ],
         opts=child,
     )

@@ -18,16 +18,16 @@ from pruner.settings.table import Settings as PrunerSettings
 
 _PRUNER = PrunerSettings()
 
-SECRETS = frozenset({"password", "registry_config", "sentinel_password"})
+SECRETS = frozenset({"password", "registry_config", "secret_key", "sentinel_password"})
 """The fields, of whichever object, that nothing shows in plain text."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """Where the images are kept: a folder of a node, or a volume that the cluster provides."""
+    """Where the images are kept: a folder of a node, a volume that the cluster provides, or a bucket."""
 
     kind: str | None = "hostPath"
-    """The kind of storage, hostPath or persistentVolumeClaim"""
+    """The kind of storage, hostPath, persistentVolumeClaim or s3"""
     path: pulumi.Input[str] | None = None
     """The absolute path of the folder, made if need be; if left out, one that is named after the namespace"""
     node: pulumi.Input[str] | None = None
@@ -44,6 +44,30 @@ class Storage:
     """The name of a claim that is there in the namespace, in place of one that is made"""
     retain: bool | None = None
     """Whether the claim, and its namespace, stay when the stack is destroyed; they do if left out"""
+    bucket: pulumi.Input[str] | None = None
+    """The name of a bucket that is there"""
+    region: pulumi.Input[str] | None = None
+    """The region of the bucket; may be left out with an endpoint"""
+    endpoint: pulumi.Input[str] | None = None
+    """The URL of an S3 server other than Amazon's"""
+    force_path_style: bool | None = None
+    """Whether the bucket stands in the path and not in the host's name; it does with an endpoint if left out"""
+    root_directory: str | None = None
+    """The prefix of all keys in the bucket"""
+    encryption: str | None = None
+    """The encryption that is asked of the server: none, AES256 or aws:kms"""
+    kms_key: pulumi.Input[str] | None = None
+    """The id of the key of aws:kms"""
+    access_key: pulumi.Input[str] | None = None
+    """The id of the key to ask the server with"""
+    secret_key: pulumi.Input[str] | None = None
+    """The secret part of it; a secret"""
+    existing_secret: pulumi.Input[str] | None = None
+    """A Secret of the namespace with accessKey and secretKey, in place of those; without any, the pod's role"""
+    service_account_annotations: dict[str, str] | None = None
+    """Annotations of the pods' service account, by which a cloud gives it a role"""
+    redirect: bool | None = None
+    """Whether clients fetch layers from the bucket itself; they do without an endpoint if left out"""
 
 
 @dataclass(frozen=True, kw_only=True)

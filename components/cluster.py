@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from . import addresses, volumes
 from .addresses import Node
+from .bucket import Bucket
 from .connection import CHOOSE, ClusterError, OutOfReachError, client, connect
 from .definition import GROUP, NAME, PLURAL, VERSION
 from .inputs import known
@@ -145,7 +146,7 @@ def check(settings: Settings, cluster: Cluster) -> None:
         _check_home(settings.storage, namespace, cluster.home)
     if isinstance(settings.storage, HostPath):
         _check_node(settings.storage, cluster)
-    else:
+    elif not isinstance(settings.storage, Bucket):
         volumes.check(settings.storage, namespace, cluster.classes, cluster.claim, settings.replicas)
 
 
@@ -210,7 +211,7 @@ def _published(api: Any, namespace: str) -> tuple[str, ...]:
 
 def _claim(core: Any, namespace: str | None, storage: Kept) -> Mapping[str, Any] | None:
     """The claim that the storage names; None where there is none, or where its name is not known yet."""
-    name = None if isinstance(storage, HostPath) else known(storage.claim)
+    name = None if isinstance(storage, HostPath | Bucket) else known(storage.claim)
     return _one(core.read_namespaced_persistent_volume_claim, name, namespace) if name and namespace else None
 
 

@@ -25,7 +25,7 @@ _JSON = (
     "retention",
 )
 # Those of them that may hold a secret, which no sentence quotes.
-_SECRET = ("redis", "registryConfig")
+_SECRET = ("storage", "redis", "registryConfig")
 
 
 def stack_args() -> DockerRegistryArgs:

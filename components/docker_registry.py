@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import pulumi
 
-from . import connection
+from . import bucketcheck, connection
 from .accepted import camel_case
 from .args import SECRETS, DockerRegistryArgs
+from .bucket import Bucket, called
 from .certificates import Certificates
 from .cluster import survey
 from .external_address import ExternalAddress
@@ -53,6 +54,8 @@ class DockerRegistry(pulumi.ComponentResource):
             )
         # Before anything is registered, this component included.
         cluster = survey(settings, of_another_provider=connection.brings_provider(opts))
+        if isinstance(settings.storage, Bucket):
+            bucketcheck.check(settings.storage)
         super().__init__("docker-registry:index:DockerRegistry", name, _recorded(args), opts)
         child = pulumi.ResourceOptions(parent=self)
         if self.get_provider(connection.ANY_KIND) is None:
@@ -112,12 +115,16 @@ class DockerRegistry(pulumi.ComponentResource):
         )
 
 
+# In a mapping of other languages, and of the configuration, they are called as there.
+_SECRET = frozenset(map(camel_case, SECRETS))
+
+
 def _recorded(given: object) -> dict[str, Any]:
     """The args, or an object in them, as the state holds it."""
     # Not `asdict`, which copies what it finds: an Output is not a value to copy.
     fields = cast("Mapping[str, object]", given if isinstance(given, Mapping) else vars(given))
     return {
-        camel_case(name): pulumi.Output.secret(value) if name in SECRETS else _plain(value)
+        camel_case(name): pulumi.Output.secret(value) if camel_case(name) in _SECRET else _plain(value)
         for name, value in fields.items()
         if value is not None
     }
@@ -133,6 +140,8 @@ def _plain(value: object) -> object:
 
 def _data(settings: Settings) -> pulumi.Output[str]:
     storage = settings.storage
+    if isinstance(storage, Bucket):
+        return called(storage)
     if not isinstance(storage, HostPath):
         return pulumi.Output.concat("persistentVolumeClaim ", settings.namespace, "/", storage.claim)
     node = "the node that runs the registry" if storage.node is None else storage.node

@@ -7,14 +7,32 @@ from typing import Any
 
 import pulumi
 
-from . import accepted
+from . import accepted, bucket
 from .args import DockerRegistryArgs, Storage
+from .bucket import Bucket
 from .inputs import later, made
 
 _PATH = "/var/lib/docker-registry"
-_OF_HOST_PATH = ("path", "node")
 _OF_NEW_CLAIM = ("size", "storage_class", "access_modes", "retain")
-_OF_CLAIM = (*_OF_NEW_CLAIM, "existing_claim")
+# What is of one kind alone.
+_OF = {
+    "hostPath": ("path", "node"),
+    "persistentVolumeClaim": (*_OF_NEW_CLAIM, "existing_claim"),
+    "s3": (
+        "bucket",
+        "region",
+        "endpoint",
+        "force_path_style",
+        "root_directory",
+        "encryption",
+        "kms_key",
+        "access_key",
+        "secret_key",
+        "existing_secret",
+        "service_account_annotations",
+        "redirect",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +74,23 @@ class ExistingClaim:
     adopt: str | None
 
 
-Kept = HostPath | NewClaim | ExistingClaim
+Kept = HostPath | NewClaim | ExistingClaim | Bucket
 
 
 def read(value: Any, namespace: pulumi.Input[str]) -> Kept:
     """The storage that `value` describes, as args or as a mapping. Raises ValueError."""
     storage = made(Storage, value)
-    kind = accepted.choice(storage.kind or Storage().kind, "hostPath", "persistentVolumeClaim")
+    kind = accepted.choice(storage.kind or Storage().kind, *_OF)
+    for other, fields in _OF.items():
+        if other != kind:
+            _refuse(storage, fields, f"of a {other}: leave it out, or set kind to that")
     adopt = None if storage.adopt is None else accepted.claim(storage.adopt)
     if kind == "hostPath":
-        _refuse(storage, _OF_CLAIM, "of a persistentVolumeClaim: leave it out, or set kind to that")
         path = later(namespace, default_path) if storage.path is None else storage.path
         node = None if storage.node is None else later(storage.node, accepted.dns_name)
         return HostPath(later(path, accepted.host_path), node, adopt)
-    _refuse(storage, _OF_HOST_PATH, "of a hostPath: leave it out, or set kind to that")
+    if kind == "s3":
+        return bucket.read(storage, adopt)
     if storage.existing_claim is not None:
         _refuse(storage, _OF_NEW_CLAIM, "of a claim that the stack makes: leave it or existingClaim out")
         return ExistingClaim(later(storage.existing_claim, accepted.dns_name), adopt)

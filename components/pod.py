@@ -33,10 +33,19 @@ DEBUG_PORT = 5001
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What the registry and the pruner both have, in one pod or in two: their way to storage and cache."""
+    """What several containers have, in one pod or in more: their way to storage and cache, or a program."""
 
     volumes: list[k8s.core.v1.VolumeArgs]
     mounts: list[k8s.core.v1.VolumeMountArgs]
+    variables: list[k8s.core.v1.EnvVarArgs]
+
+    def and_(self, other: Shared) -> Shared:
+        """Both."""
+        return Shared(
+            [*self.volumes, *other.volumes],
+            [*self.mounts, *other.mounts],
+            [*self.variables, *other.variables],
+        )
 
 
 def container_security() -> k8s.core.v1.SecurityContextArgs:
@@ -68,6 +77,16 @@ def variables(values: Mapping[str, pulumi.Input[str]]) -> list[k8s.core.v1.EnvVa
 def mount(volume: str, folder: str, *, read_only: bool) -> k8s.core.v1.VolumeMountArgs:
     """The volume at `folder`."""
     return k8s.core.v1.VolumeMountArgs(name=volume, mount_path=folder, read_only=read_only)
+
+
+def secret_variable(name: str, secret: pulumi.Input[str] | None, key: str) -> k8s.core.v1.EnvVarArgs:
+    """The variable `name` from the `key` of a Secret."""
+    return k8s.core.v1.EnvVarArgs(
+        name=name,
+        value_from=k8s.core.v1.EnvVarSourceArgs(
+            secret_key_ref=k8s.core.v1.SecretKeySelectorArgs(name=secret, key=key)
+        ),
+    )
 
 
 def secret_volume(

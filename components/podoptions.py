@@ -19,6 +19,9 @@ _REQUIRED, _TERMS = "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelec
 # Whose labels and annotations the stack itself sets.
 _OWN_DOMAINS = ("app.kubernetes.io/", "docker-registry.internal/")
 _CONFIGURED = "the registry's configuration, which is set in registryConfig"
+_OF_STORAGE = dict.fromkeys(
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "the bucket's key, which is set in storage"
+)
 _VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
 
 Quantities = Mapping[str, str]
@@ -189,7 +192,7 @@ def _registry(value: Any) -> ContainerOptions:
         value,
         requests={"cpu": "50m", "memory": "64Mi"},
         limits={"cpu": "2", "memory": "512Mi"},
-        taken={"REGISTRY_": _CONFIGURED},
+        taken={"REGISTRY_": _CONFIGURED, **_OF_STORAGE},
     )
 
 
@@ -202,6 +205,8 @@ def _pruner(value: Any) -> ContainerOptions:
             "REGISTRY_": _CONFIGURED,
             "GC_": "a setting of the pruner, which is a key of the stack",
             "PATH": "how the pruner is found",
+            "PYTHONPATH": "how the pruner's libraries are found",
+            **_OF_STORAGE,
         },
     )
 

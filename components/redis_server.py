@@ -19,7 +19,7 @@ from .caching import PORT, GivenServer, OwnServer
 from .inputs import endpoint
 from .labels import Labels, selector
 
-_NAME = "registry-redis"
+_TREE = "docker-registry.internal/tree"
 _USER = 1000
 _CONFIG = "redis-config"
 _CONFIG_FOLDER = "/etc/redis"
@@ -41,15 +41,27 @@ class RedisServer(pulumi.ComponentResource):
         name: str,
         *,
         own: OwnServer,
+        tree: pulumi.Input[str],
         placement: Mapping[str, Any],
         labels: Labels,
         namespace: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`placement` are fields of a PodSpec that say where pods run."""
+        """`tree` is what people call the storage; another one has another server.
+
+        What is remembered of one tree is wrong of another, and pods of both run side by side in a rollout.
+        `placement` are fields of a PodSpec that say where pods run.
+        """
         super().__init__("docker-registry:index:RedisServer", name, {"image": own.image}, opts)
         child = pulumi.ResourceOptions(parent=self)
-        marks, chosen = labels.of("cache"), selector("cache")
+        mark = pulumi.Output.from_input(tree).apply(
+            lambda tree: hashlib.sha256(tree.encode()).hexdigest()[:8]
+        )
+        chosen: dict[str, pulumi.Input[str]] = {**selector("cache"), _TREE: mark}
+        marks = {**labels.of("cache"), _TREE: mark}
+        called = k8s.meta.v1.ObjectMetaArgs(
+            name=pulumi.Output.concat("registry-redis-", mark), namespace=namespace, labels=marks
+        )
         key = tls.PrivateKey(f"{name}-password", algorithm="ED25519", opts=child)
         password = pulumi.Output.secret(key.private_key_pem).apply(
             lambda pem: hashlib.sha256(pem.encode()).hexdigest()
@@ -64,7 +76,7 @@ class RedisServer(pulumi.ComponentResource):
         )
         k8s.apps.v1.Deployment(
             f"{name}-deployment",
-            metadata=k8s.meta.v1.ObjectMetaArgs(name=_NAME, namespace=namespace, labels=marks),
+            metadata=called,
             spec=k8s.apps.v1.DeploymentSpecArgs(
                 replicas=1,
                 revision_history_limit=2,
@@ -75,17 +87,17 @@ class RedisServer(pulumi.ComponentResource):
                     metadata=k8s.meta.v1.ObjectMetaArgs(labels=marks), spec=_pod(own, config, placement)
                 ),
             ),
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            opts=child,
         )
         service = k8s.core.v1.Service(
             f"{name}-service",
-            metadata=k8s.meta.v1.ObjectMetaArgs(name=_NAME, namespace=namespace, labels=marks),
+            metadata=called,
             spec=k8s.core.v1.ServiceSpecArgs(
                 selector=chosen,
                 ip_family_policy="PreferDualStack",
                 ports=[k8s.core.v1.ServicePortArgs(name="redis", port=PORT, target_port=PORT)],
             ),
-            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+            opts=child,
         )
         self.server = GivenServer(
             addresses=service.spec.cluster_ip.apply(lambda address: (endpoint(address, PORT),)),

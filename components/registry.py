@@ -56,6 +56,7 @@ class Registry(pulumi.ComponentResource):
             redis = RedisServer(
                 f"{name}-redis",
                 own=redis,
+                tree=storage.called(settings.storage),
                 placement=settings.pod.placement,
                 labels=labels,
                 namespace=home,
@@ -175,8 +176,8 @@ def _shared(
     metadata: k8s.meta.v1.ObjectMetaArgs,
     child: pulumi.ResourceOptions,
 ) -> pod.Shared:
-    volumes = [storage.volume(settings.storage), *_config_volumes(settings, config)]
-    mounts = [pod.mount(pod.DATA, pod.DATA_FOLDER, read_only=False)]
+    kept = storage.reached(name, settings.storage, metadata, child)
+    volumes, mounts = [*kept.volumes, *_config_volumes(settings, config)], [*kept.mounts]
     if redis is not None and redis.ca_certificate is not None:
         authority = k8s.core.v1.ConfigMap(
             f"{name}-redis-ca",
@@ -187,7 +188,7 @@ def _shared(
         )
         volumes.append(pod.config_map_volume(caching.CA, authority, 0o444))
         mounts.append(pod.mount(caching.CA, caching.CA_FOLDER, read_only=True))
-    return pod.Shared(volumes, mounts)
+    return pod.Shared(volumes, mounts, kept.variables)
 
 
 def _pod(
@@ -251,14 +252,8 @@ def _container(
         image_pull_policy="IfNotPresent",
         args=["serve", f"{pod.CONFIG_FOLDER}/{pod.CONFIG_FILE}"],
         env=[
-            k8s.core.v1.EnvVarArgs(
-                name="REGISTRY_HTTP_SECRET",
-                value_from=k8s.core.v1.EnvVarSourceArgs(
-                    secret_key_ref=k8s.core.v1.SecretKeySelectorArgs(
-                        name=http_secret.metadata.name, key="secret"
-                    )
-                ),
-            ),
+            pod.secret_variable("REGISTRY_HTTP_SECRET", http_secret.metadata.name, "secret"),
+            *shared.variables,
             # Version 3 sends its traces to a collector on localhost unless told otherwise.
             *pod.variables({"OTEL_TRACES_EXPORTER": "none", **settings.pod.registry.environment}),
         ],

@@ -7,11 +7,19 @@ from typing import Any
 import pulumi
 import yaml
 
-from . import caching, overlay, pod, several
+from . import bucket, caching, overlay, pod, several
+from .bucket import Bucket
+from .keeping import Kept
 from .settings import Settings
 
 # Seconds. On SIGTERM the registry takes no new request and lets those in flight end.
 DRAIN = 30
+
+
+def _driver(storage: Kept) -> dict[str, Any]:
+    if not isinstance(storage, Bucket):
+        return {"filesystem": {"rootdirectory": pod.DATA_FOLDER}}
+    return {"s3": bucket.parameters(storage), "redirect": {"disable": not storage.redirect}}
 
 
 def text(settings: Settings, redis: caching.GivenServer | None) -> pulumi.Output[str]:
@@ -27,7 +35,7 @@ def text(settings: Settings, redis: caching.GivenServer | None) -> pulumi.Output
             # Each request has its line in the log proper; an access log would only say it again.
             "log": {"level": "info", "accesslog": {"disabled": True}, "fields": {"service": "registry"}},
             "storage": {
-                "filesystem": {"rootdirectory": pod.DATA_FOLDER},
+                **_driver(settings.storage),
                 "delete": {"enabled": True},
                 # Abandoned uploads are the pruner's: it also finds those that never wrote when they started,
                 # and one tree is better cleaned by one program.

@@ -17,8 +17,9 @@ import pulumi
 from pruner.settings.policies import parse_policies
 from pruner.settings.table import TABLE
 
-from . import accepted, caching, exposure, keeping, overlay, podoptions, reach, several
+from . import accepted, bucket, caching, exposure, keeping, overlay, podoptions, reach, several
 from .args import DockerRegistryArgs, RetentionPolicy
+from .bucket import Bucket
 from .caching import Cache
 from .exposure import Exposed
 from .inputs import comes, known, later, made
@@ -202,9 +203,10 @@ def _together(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.pull_through:
         yield from _without_pruner(settings)
     image = known(settings.registry_image)
-    needs_3 = caching.needs_version_3(settings.redis)
-    if needs_3 and image and version(image).startswith("2."):
-        yield "redis", f"version 2 of the registry does not know {needs_3}: leave it out, or use version 3"
+    of_storage = bucket.needs_version_3(settings.storage) if isinstance(settings.storage, Bucket) else None
+    for field, needs_3 in (("storage", of_storage), ("redis", caching.needs_version_3(settings.redis))):
+        if needs_3 and image and version(image).startswith("2."):
+            yield field, f"version 2 of the registry does not know {needs_3}: leave it out, or use version 3"
 
 
 def _without_pruner(settings: Settings) -> Iterator[tuple[str, str]]:

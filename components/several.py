@@ -30,7 +30,7 @@ def problems(replicas: int, storage: Kept, cache: str, mode: str) -> Iterator[tu
     if isinstance(storage, HostPath):
         yield (
             "replicas",
-            f"{replicas} pods cannot share a hostPath: set storage to a claim with {SHARED_MODE}",
+            f"{replicas} pods cannot share a hostPath: set storage to s3 or to a claim with {SHARED_MODE}",
         )
     if isinstance(storage, NewClaim) and SHARED_MODE not in storage.access_modes:
         yield (

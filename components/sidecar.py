@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-
 import pulumi
 import pulumi_kubernetes as k8s
 
-from . import access, bundle, pod, storage
+from . import access, initial, pod, program
+from .bucket import Bucket
 from .cluster import SERVICE
 from .inputs import endpoint
 from .labels import Labels
 from .settings import Pruning, Settings
 
-_BUNDLE = "prune"
-_BUNDLE_FOLDER = "/opt/prune/bin"
-_ARCHIVE = "library.zip"
-_ARCHIVE_FOLDER = "/opt/prune/lib"
 _CA = "ca"
-_SCRATCH = "scratch"
 _RECORD = f"{SERVICE}-storage"
-
-# The bundle comes last: an image built from gc/Dockerfile has a `prune` of its own, which wins.
-_PATH = f"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:{_BUNDLE_FOLDER}"
 
 
 class Pruner(pulumi.ComponentResource):
@@ -57,15 +48,8 @@ class Pruner(pulumi.ComponentResource):
         inputs = {"image": settings.gc_image, "environment": environment(settings.pruning)}
         super().__init__("docker-registry:index:Pruner", name, inputs, opts)
         child = pulumi.ResourceOptions(parent=self)
-        marks = labels.of("pruner")
-        # Named by the provider: another program is another name, which rolls the pod.
-        program = k8s.core.v1.ConfigMap(
-            f"{name}-program",
-            metadata=k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=marks),
-            binary_data={_BUNDLE: base64.b64encode(_program()).decode()},
-            immutable=True,
-            opts=child,
-        )
+        marks, kept = labels.of("pruner"), settings.storage
+        called = program.declare(name, settings, namespace, marks, child)
         # The pod writes its data, so none is declared: what the registry claimed outlives every `up`.
         record = k8s.core.v1.ConfigMap(
             f"{name}-record",
@@ -78,42 +62,20 @@ class Pruner(pulumi.ComponentResource):
             record=record.metadata.name,
             deployment=deployment_of(settings),
             protect_running=settings.pruning.protect_running and not settings.pull_through,
+            of_bucket=isinstance(kept, Bucket),
+            annotations=kept.annotations if isinstance(kept, Bucket) else {},
             marks=marks,
             child=child,
         )
-        # Large, and needed by few: each in a ConfigMap of its own, of which one holds 1 MiB.
-        libraries = {
-            archive: k8s.core.v1.ConfigMap(
-                f"{name}-{archive}",
-                metadata=k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=marks),
-                binary_data={_ARCHIVE: base64.b64encode(bundle.archive(archive)).decode()},
-                immutable=True,
-                opts=child,
-            )
-            for archive in _archives(settings)
-        }
-        self.container = _container(settings, shared, namespace, registry)
+        self.container = _container(settings, called.and_(shared), namespace, registry)
         self.init_containers = [
-            *([_first_config(settings)] if settings.pruning.mode == "readonly" else []),
-            _claim(settings, shared, namespace, record.metadata.name),
+            *([initial.first_config(settings, called)] if settings.pruning.mode == "readonly" else []),
+            initial.claim(settings, called, shared, namespace, record.metadata.name),
         ]
-        self.init_volumes = [
-            pod.config_map_volume(_BUNDLE, program, 0o555),
-            *(
-                pod.config_map_volume(f"{_BUNDLE}-{archive}", content, 0o444)
-                for archive, content in libraries.items()
-            ),
-            access.token_volume(),
-        ]
-        self.volumes = [
-            *self.init_volumes,
-            # The CA alone: the server's key is none of the pruner's business.
-            pod.secret_volume(_CA, tls_secret, 0o444, ("ca.crt",)),
-            k8s.core.v1.VolumeArgs(
-                name=_SCRATCH, empty_dir=k8s.core.v1.EmptyDirVolumeSourceArgs(size_limit="64Mi")
-            ),
-        ]
-        self.register_outputs({"program": program.metadata.name})
+        self.init_volumes = [*called.volumes, access.token_volume()]
+        # The CA alone: the server's key is none of the pruner's business.
+        self.volumes = [*self.init_volumes, pod.secret_volume(_CA, tls_secret, 0o444, ("ca.crt",))]
+        self.register_outputs({"serviceAccount": self.service_account})
 
 
 def deployment_of(settings: Settings) -> str:
@@ -147,36 +109,6 @@ def _number(value: float) -> str:
     return str(int(value)) if value.is_integer() else repr(value)
 
 
-def _archives(settings: Settings) -> list[str]:
-    """The archives of libraries that the pruner needs of this stack's registry."""
-    return ["redis"] if settings.cache == "redis" else []
-
-
-def _program_mounts(settings: Settings) -> list[k8s.core.v1.VolumeMountArgs]:
-    return [
-        pod.mount(_BUNDLE, _BUNDLE_FOLDER, read_only=True),
-        *(
-            pod.mount(f"{_BUNDLE}-{archive}", f"{_ARCHIVE_FOLDER}/{archive}", read_only=True)
-            for archive in _archives(settings)
-        ),
-    ]
-
-
-def _program_variables(settings: Settings) -> dict[str, str]:
-    path = ":".join(f"{_ARCHIVE_FOLDER}/{archive}/{_ARCHIVE}" for archive in _archives(settings))
-    return {"PATH": _PATH, **({"PYTHONPATH": path} if path else {})}
-
-
-def _program() -> bytes:
-    program = bundle.build()
-    if len(program) > bundle.LIMIT:
-        raise pulumi.RunError(
-            f"the pruner's bundle has {len(program)} bytes, more than the {bundle.LIMIT} a ConfigMap holds: "
-            "set gcImage to an image built from gc/Dockerfile and leave a library out of components/bundle.py"
-        )
-    return program
-
-
 def _visible(settings: Settings, namespace: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
     """Where the pruner shows what it does, and what it is called there."""
     here = pulumi.Output.concat(namespace, "/", SERVICE)
@@ -197,7 +129,6 @@ def _container(
 ) -> k8s.core.v1.ContainerArgs:
     readonly_mode = settings.pruning.mode == "readonly"
     variables: dict[str, pulumi.Input[str]] = {
-        **_program_variables(settings),
         "PYTHONUNBUFFERED": "1",
         **environment(settings.pruning),
         **_visible(settings, namespace),
@@ -215,7 +146,7 @@ def _container(
         image=settings.gc_image,
         image_pull_policy="IfNotPresent",
         command=["prune", "serve"],
-        env=pod.variables(variables),
+        env=[*pod.variables(variables), *shared.variables],
         ports=[k8s.core.v1.ContainerPortArgs(name=pod.METRICS, container_port=pod.METRICS_PORT)],
         # It fails when the loop or its run gives no sign of life, as on a disk that does not answer.
         liveness_probe=k8s.core.v1.ProbeArgs(
@@ -231,70 +162,7 @@ def _container(
             *shared.mounts,
             # In read-only mode it is the pruner that switches the registry's configuration.
             pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=not readonly_mode),
-            *_program_mounts(settings),
             pod.mount(_CA, pod.TLS_FOLDER, read_only=True),
-            pod.mount(_SCRATCH, "/tmp", read_only=False),
-            pod.mount(access.TOKEN, access.TOKEN_FOLDER, read_only=True),
-        ],
-    )
-
-
-def _init_container(
-    name: str,
-    settings: Settings,
-    command: list[pulumi.Input[str]],
-    mounts: list[k8s.core.v1.VolumeMountArgs],
-) -> k8s.core.v1.ContainerArgs:
-    variables = {**_program_variables(settings), "GC_CONFIG": f"{pod.CONFIG_FOLDER}/{pod.CONFIG_FILE}"}
-    return k8s.core.v1.ContainerArgs(
-        name=name,
-        image=settings.gc_image,
-        image_pull_policy="IfNotPresent",
-        command=command,
-        env=pod.variables(variables),
-        resources=k8s.core.v1.ResourceRequirementsArgs(
-            requests={"cpu": "10m", "memory": "40Mi"}, limits={"cpu": "1", "memory": "128Mi"}
-        ),
-        security_context=pod.container_security(),
-        volume_mounts=[*mounts, *_program_mounts(settings)],
-    )
-
-
-def _first_config(settings: Settings) -> k8s.core.v1.ContainerArgs:
-    source = f"{pod.PRISTINE_CONFIG_FOLDER}/{pod.CONFIG_FILE}"
-    return _init_container(
-        "config",
-        settings,
-        ["prune", "init-config", source, f"{pod.CONFIG_FOLDER}/{pod.CONFIG_FILE}"],
-        [
-            pod.mount(pod.PRISTINE_CONFIG, pod.PRISTINE_CONFIG_FOLDER, read_only=True),
-            pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=False),
-        ],
-    )
-
-
-def _claim(
-    settings: Settings, shared: pod.Shared, namespace: pulumi.Input[str], record: pulumi.Input[str]
-) -> k8s.core.v1.ContainerArgs:
-    """What has to succeed before the registry starts: the tree is this registry's, and the one it had."""
-    # Who owns it is known by what lasts: no name of a stack, a project or an organization.
-    command: list[pulumi.Input[str]] = [
-        "prune",
-        "claim",
-        pulumi.Output.concat("--owner=", namespace, "/", SERVICE),
-        pulumi.Output.concat("--record=", namespace, "/", record),
-        pulumi.Output.concat("--called=", storage.called(settings.storage)),
-        "--message=/dev/termination-log",
-    ]
-    if settings.storage.adopt:
-        command.append(f"--adopt={settings.storage.adopt}")
-    return _init_container(
-        "claim",
-        settings,
-        command,
-        [
-            *shared.mounts,
-            pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=True),
             pod.mount(access.TOKEN, access.TOKEN_FOLDER, read_only=True),
         ],
     )

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_kubernetes as k8s
 
-from . import pod
+from . import bucket, pod
+from .bucket import ACCESS_KEY, SECRET_KEY, Bucket
 from .keeping import HostPath, Kept, NewClaim
 
 TAKE_UP = {"pulumi.com/patchForce": "true"}
@@ -47,20 +48,51 @@ def declare(
 
 def stays(storage: Kept) -> bool:
     """Whether the namespace holds images that are to outlive the stack."""
-    return not isinstance(storage, HostPath) and (not isinstance(storage, NewClaim) or storage.retain)
+    return not isinstance(storage, HostPath | Bucket) and (
+        not isinstance(storage, NewClaim) or storage.retain
+    )
 
 
-def volume(storage: Kept) -> k8s.core.v1.VolumeArgs:
-    """The volume `pod.DATA`."""
+def reached(
+    name: str, storage: Kept, metadata: k8s.meta.v1.ObjectMetaArgs, opts: pulumi.ResourceOptions
+) -> pod.Shared:
+    """How a pod gets at it: the volume `pod.DATA`, or the credentials of a bucket, declared if given.
+
+    The credentials are variables that the clients of registry and pruner know by themselves, so that they
+    need not be written into a configuration.
+    """
+    if isinstance(storage, Bucket):
+        secret = storage.secret
+        if storage.keys is not None:
+            # Named by the provider: another key is another name, which rolls the pods.
+            secret = k8s.core.v1.Secret(
+                f"{name}-s3",
+                metadata=metadata,
+                string_data={
+                    ACCESS_KEY: storage.keys.access,
+                    SECRET_KEY: pulumi.Output.secret(storage.keys.secret),
+                },
+                immutable=True,
+                opts=opts,
+            ).metadata.name
+        variables = [
+            pod.secret_variable("AWS_ACCESS_KEY_ID", secret, ACCESS_KEY),
+            pod.secret_variable("AWS_SECRET_ACCESS_KEY", secret, SECRET_KEY),
+        ]
+        return pod.Shared([], [], variables if secret is not None else [])
     if isinstance(storage, HostPath):
-        return k8s.core.v1.VolumeArgs(
+        volume = k8s.core.v1.VolumeArgs(
             name=pod.DATA,
             host_path=k8s.core.v1.HostPathVolumeSourceArgs(path=storage.path, type="DirectoryOrCreate"),
         )
-    return k8s.core.v1.VolumeArgs(
-        name=pod.DATA,
-        persistent_volume_claim=k8s.core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=storage.claim),
-    )
+    else:
+        volume = k8s.core.v1.VolumeArgs(
+            name=pod.DATA,
+            persistent_volume_claim=k8s.core.v1.PersistentVolumeClaimVolumeSourceArgs(
+                claim_name=storage.claim
+            ),
+        )
+    return pod.Shared([volume], [pod.mount(pod.DATA, pod.DATA_FOLDER, read_only=False)], [])
 
 
 def security(storage: Kept) -> k8s.core.v1.PodSecurityContextArgs:
@@ -94,6 +126,8 @@ def called(storage: Kept) -> pulumi.Output[str]:
     if isinstance(storage, HostPath):
         where = pulumi.Output.concat("hostPath ", storage.path)
         return where if storage.node is None else pulumi.Output.concat(where, " on ", storage.node)
+    if isinstance(storage, Bucket):
+        return bucket.called(storage)
     return pulumi.Output.concat("persistentVolumeClaim ", storage.claim)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -162,7 +163,10 @@ class Stack:
         """A folder with the published authority alone, as these clients want it."""
         folder = self.scratch / f"{self.engine.stack}-trust"
         folder.mkdir(exist_ok=True)
-        (folder / "ca.crt").write_text(self.address_resource()["caBundle"])
+        # In one step: another client may be reading it.
+        written = folder / f"written-{threading.get_ident()}"
+        written.write_text(self.address_resource()["caBundle"])
+        written.replace(folder / "ca.crt")
         return folder
 
     def _remote(self, name: str) -> str:

@@ -1,10 +1,14 @@
-"""Two registries on storage that both write to, with a cache in Redis and a pruner of its own: none lost."""
+"""Two registries on one bucket, with a cache in Redis and a pruner of its own: none lost.
+
+The server is versitygw on this machine, which pods reach by the machine's end of the node's link.
+"""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +16,10 @@ import pytest
 
 from sandbox.cluster import import_image
 from sandbox.images import REDIS_REFERENCE, build_image, redis_image
+from sandbox.network import kept_addresses
 from sandbox.place import VOLUMES, Place
 from sandbox.processes import find_node
+from sandbox.s3 import S3, s3_server
 from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import FAST, Stack, until
 from tests.e2e.traffic import traffic
@@ -21,6 +27,7 @@ from tests.gc.images import digest_of, image, layer
 
 SHARED = "shared"
 PRUNER = "registry-pruner"
+COMPONENT = "app.kubernetes.io/component"
 OLD = image([layer("of two, old", 1 << 16)], "old")
 NEW = image([layer("of two, new", 1 << 16)], "new")
 GONE = digest_of(OLD.blobs[0])
@@ -57,7 +64,7 @@ def share(stack: Stack) -> None:
 
 def registries(stack: Stack) -> list[dict[str, Any]]:
     """The registries' pods that are not about to end."""
-    found = stack.objects("pods", "--selector=app.kubernetes.io/component=registry")
+    found = stack.objects("pods", f"--selector={COMPONENT}=registry")
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
@@ -73,11 +80,12 @@ def ready(stack: Stack) -> int:
 
 def in_redis(stack: Stack, *words: str) -> str:
     """What the stack's own Redis answers."""
-    (secret,) = stack.objects("secrets", "--selector=app.kubernetes.io/component=cache")
+    (secret,) = stack.objects("secrets", f"--selector={COMPONENT}=cache")
     config = base64.b64decode(secret["data"]["redis.conf"]).decode()
     password = re.findall("^requirepass (.*)$", config, re.MULTILINE)[0]
     asked = ("redis-cli", "--no-auth-warning", "-a", password, *words)
-    return stack.kubectl("exec", "deployment/registry-redis", "--", *asked).strip()
+    (server,) = stack.objects("deployments", f"--selector={COMPONENT}=cache")
+    return stack.kubectl("exec", f"deployment/{server['metadata']['name']}", "--", *asked).strip()
 
 
 def kill(stack: Stack, pod: dict[str, Any]) -> None:
@@ -85,37 +93,42 @@ def kill(stack: Stack, pod: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def stack(cluster: Place, make_stack: MakeStack) -> Stack:
+def server(cluster: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    folder = tmp_path_factory.mktemp("s3")
+    with s3_server(folder, address=kept_addresses(cluster).host) as running:
+        (running.data / "images").mkdir()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(cluster: Place, make_stack: MakeStack, server: S3) -> Stack:
     node = find_node(cluster)
     assert node is not None
     import_image(cluster, node, str(build_image(redis_image())), REDIS_REFERENCE)
     made = make_stack("replicas", **{**FAST, "gcGrace": GRACE})
-    share(made)
-    made.up(
-        replicas="2",
-        cache="redis",
-        redis=json.dumps({"image": REDIS_REFERENCE}),
-        storage=json.dumps(
-            {
-                "kind": "persistentVolumeClaim",
-                "size": "1Gi",
-                "storageClass": SHARED,
-                "accessModes": ["ReadWriteMany"],
-            }
-        ),
-    )
+    bucket = {
+        "kind": "s3",
+        "bucket": "images",
+        "endpoint": server.endpoint,
+        "rootDirectory": "registries/one",
+        "accessKey": server.access_key,
+        "secretKey": server.secret_key,
+    }
+    redis = {"image": REDIS_REFERENCE}
+    made.up(replicas="2", cache="redis", redis=json.dumps(redis), storage=json.dumps(bucket))
     return made
 
 
-def test_two_registries_answer_with_one_pruner_beside_them(stack: Stack) -> None:
+def test_two_registries_answer_with_one_pruner_beside_them(stack: Stack, server: S3) -> None:
     client = stack.client()
     client.push("app", OLD, "latest")
     for _ in range(6):
         fresh = stack.client()
         fresh.check("app", "latest", OLD)
     assert ready(stack) == 2
-    assert len(stack.objects("pods", "--selector=app.kubernetes.io/component=pruner")) == 1
+    assert len(stack.objects("pods", f"--selector={COMPONENT}=pruner")) == 1
     assert in_redis(stack, "hget", f"blobs::{GONE}", "digest") == GONE
+    assert (server.data / "images/registries/one/docker/registry/v2/blobs").is_dir()
     assert json.loads(stack.prune("verify", "--output=json", deployment=PRUNER))["problems"] == []
 
 
@@ -132,7 +145,7 @@ def test_a_rollout_fails_no_push_and_no_pull(stack: Stack, tmp_path: Path) -> No
 
 
 def names(stack: Stack) -> set[str]:
-    found = stack.objects("pods", "--selector=app.kubernetes.io/component=registry")
+    found = stack.objects("pods", f"--selector={COMPONENT}=registry")
     return {pod["metadata"]["name"] for pod in found}
 
 
@@ -153,7 +166,7 @@ def test_a_killed_pruner_is_followed_by_one_that_prunes_and_nothing_is_lost(
     client.push("app", NEW, "latest")
     with traffic(stack, tmp_path / "clients") as clients:
         until(lambda: phase(stack) not in ("", "waiting"), "a run is at work")
-        (pruner,) = stack.objects("pods", "--selector=app.kubernetes.io/component=pruner")
+        (pruner,) = stack.objects("pods", f"--selector={COMPONENT}=pruner")
         kill(stack, pruner)
         until(lambda: not client.has_blob("app", GONE), "what was replaced is gone", 120)
     assert clients.failures == []
@@ -176,9 +189,25 @@ def test_one_replica_is_what_it_was_again(stack: Stack) -> None:
     stack.up(replicas="1")
     until(lambda: len(names(stack)) == 1, "one pod is left", 90)
     assert stack.objects("poddisruptionbudgets") == []
-    assert [each["metadata"]["name"] for each in stack.objects("deployments")] == [
-        "registry",
-        "registry-redis",
-    ]
+    parts = [each["metadata"]["labels"][COMPONENT] for each in stack.objects("deployments")]
+    assert sorted(parts) == ["cache", "registry"]
     stack.client().check("app", "latest", NEW)
     assert json.loads(stack.prune("verify", "--output=json"))["problems"] == []
+
+
+def test_several_share_a_volume_too(stack: Stack) -> None:
+    share(stack)
+    volume = {
+        "kind": "persistentVolumeClaim",
+        "size": "1Gi",
+        "storageClass": SHARED,
+        "accessModes": ["ReadWriteMany"],
+    }
+    stack.up(replicas="2", storage=json.dumps(volume))
+    client = stack.client()
+    client.push("app", OLD, "latest")
+    # What was remembered of the bucket would have said that the layer is there.
+    client.check("app", "latest", OLD)
+    client.push("app", NEW, "latest")
+    until(lambda: not client.has_blob("app", GONE), "what was replaced is gone", 120)
+    stack.client().check("app", "latest", NEW)

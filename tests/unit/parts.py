@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import yaml
 
@@ -41,3 +41,20 @@ def variables(graph: Graph, container: str) -> dict[str, str]:
 
 def registry_config(graph: Graph) -> dict[str, Any]:
     return yaml.safe_load(graph.one(SECRET, "registry-config").inputs["stringData"]["config.yml"])
+
+
+def assert_hidden(graph: Graph, secret: str) -> None:
+    """Whoever has the text has it marked as a secret, and no ConfigMap has it."""
+    for resource in graph.resources:
+        for path in _where(resource.inputs, secret, ""):
+            assert any(path.startswith(marked) for marked in resource.secret_paths), (resource.name, path)
+            assert resource.type != CONFIG_MAP
+
+
+def _where(value: Any, wanted: str, path: str) -> list[str]:
+    if isinstance(value, dict):
+        entries = cast("dict[str, Any]", value)
+        return [found for key, entry in entries.items() for found in _where(entry, wanted, f"{path}/{key}")]
+    if isinstance(value, list):
+        return [found for entry in cast("list[Any]", value) for found in _where(entry, wanted, path)]
+    return [path] if wanted in str(value) else []

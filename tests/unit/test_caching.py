@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any, cast
 
 import pytest
 
@@ -12,7 +11,7 @@ from docker_registry_stack.settings import SettingsError
 from pruner.registry import config as registry_config_of_pruner
 from tests.unit import program
 from tests.unit.conftest import Deploy
-from tests.unit.parts import CONFIG_MAP, DEPLOYMENT, SECRET, mounts, registry_config, volumes
+from tests.unit.parts import CONFIG_MAP, DEPLOYMENT, SECRET, assert_hidden, mounts, registry_config, volumes
 from tests.unit.program import Graph, read
 
 CA = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
@@ -152,36 +151,44 @@ def test_without_addresses_the_stack_runs_a_small_server_with_a_password(deploy:
     assert found is not None
     assert found.addresses == (("10.96.0.10", 6379),)
     assert found.password == password
-    pod = graph.pod("registry-redis")
+    deployment = graph.one(DEPLOYMENT, "registry-redis-deployment").inputs
+    pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     assert container["image"] == "registry.example.com/redis:7"
     assert container["command"] == ["redis-server", "/etc/redis/redis.conf"]
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert pod["securityContext"]["runAsNonRoot"] is True
-    deployment = graph.one(DEPLOYMENT, "registry-redis-deployment").inputs
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
     service = graph.one("kubernetes:core/v1:Service", "registry-redis-service").inputs["spec"]
     assert service["selector"] == deployment["spec"]["selector"]["matchLabels"]
     assert service["selector"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
 
 
+def test_another_tree_has_another_server_since_what_is_remembered_of_one_is_wrong_of_the_other(
+    deploy: Deploy,
+) -> None:
+    one, other = (deploy(cache="redis", storage={"path": path}) for path in ("/srv/one", "/srv/other"))
+    for type_, name in (
+        (DEPLOYMENT, "registry-redis-deployment"),
+        ("kubernetes:core/v1:Service", "registry-redis-service"),
+    ):
+        first, second = one.one(type_, name), other.one(type_, name)
+        assert first.inputs["metadata"]["name"] != second.inputs["metadata"]["name"]
+        assert first.inputs["spec"]["selector"] != second.inputs["spec"]["selector"]
+        assert not first.delete_before_replace, (
+            "pods of the old tree run until those of the new one are there"
+        )
+
+
 def test_the_password_stands_in_plain_text_nowhere(deploy: Deploy) -> None:
-    for graph in (deploy(cache="redis", redis=THEIRS), deploy(cache="redis")):
-        config = registry_config(graph)
-        password = config["redis"]["password"]
-        for resource in graph.resources:
-            for path in _where(resource.inputs, password, ""):
-                assert any(path.startswith(secret) for secret in resource.secret_paths), (resource.name, path)
-                assert resource.type != CONFIG_MAP
-
-
-def _where(value: Any, wanted: str, path: str) -> list[str]:
-    if isinstance(value, dict):
-        entries = cast("dict[str, Any]", value)
-        return [found for key, entry in entries.items() for found in _where(entry, wanted, f"{path}/{key}")]
-    if isinstance(value, list):
-        return [found for entry in cast("list[Any]", value) for found in _where(entry, wanted, path)]
-    return [path] if wanted in str(value) else []
+    for graph in (
+        deploy(cache="redis", redis=THEIRS),
+        deploy(cache="redis", redis=SENTINELS),
+        deploy(cache="redis"),
+    ):
+        config = registry_config(graph)["redis"]
+        password = config.get("sentinelpassword") or config["password"]
+        assert_hidden(graph, password)
 
 
 def test_no_redis_without_the_cache(deploy: Deploy) -> None:

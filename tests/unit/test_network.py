@@ -47,11 +47,12 @@ def test_the_pruner_and_redis_of_several_pods_have_policies_of_their_own(deploy:
     ):
         found = {policy.name: policy.inputs["spec"] for policy in graph.all(POLICY)}
         templates = {
-            each.inputs["metadata"]["name"]: each.inputs["spec"]["template"] for each in graph.all(DEPLOYMENT)
+            each.name.removesuffix("-deployment"): each.inputs["spec"]["template"]
+            for each in graph.all(DEPLOYMENT)
         }
-        for policy, deployment in (("", ""), ("-pruner", "-pruner"), ("-redis", "-redis")):
-            chosen = found[f"registry-network{policy}"]["podSelector"]["matchLabels"]
-            assert chosen.items() <= templates[f"registry{deployment}"]["metadata"]["labels"].items()
+        for part in ("", "-pruner", "-redis"):
+            chosen = found[f"registry-network{part}"]["podSelector"]["matchLabels"]
+            assert chosen.items() <= templates[f"registry{part}"]["metadata"]["labels"].items()
         pods = {
             name: {"podSelector": found[f"registry-network{name}"]["podSelector"]} for name in ("", "-pruner")
         }

@@ -118,6 +118,7 @@ def test_in_readonly_mode_the_pruner_can_rewrite_the_configuration(deploy: Deplo
         "/etc/registry-config": ("pristine-config", True),
         "/etc/distribution": ("config", False),
         "/opt/prune/bin": ("prune", True),
+        "/tmp": ("scratch", False),
     }
     assert mounts(graph, "gc")["/etc/distribution"] == ("config", False)
     assert mounts(graph, "registry")["/etc/distribution"] == ("config", True)
@@ -260,6 +261,7 @@ def test_no_pod_starts_before_it_has_its_claim(deploy: Deploy) -> None:
         "/etc/distribution": ("config", True),
         TOKEN: ("cluster-access", True),
         "/opt/prune/bin": ("prune", True),
+        "/tmp": ("scratch", False),
     }
     assert variables(graph, "claim")["GC_CONFIG"] == "/etc/distribution/config.yml"
     assert "--adopt" not in str(deploy().container("claim")["command"])

@@ -202,7 +202,7 @@ def test_retention_becomes_json_that_does_not_depend_on_the_order_of_keys() -> N
             '{"clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}, "podSelector": {}}]}',
             "clients has ipBlock beside a selector",
         ),
-        ("storage", '{"kind": "s3"}', "give hostPath or persistentVolumeClaim"),
+        ("storage", '{"kind": "nfs"}', "give hostPath or persistentVolumeClaim or s3"),
         ("storage", '{"kind": "hostPath", "path": "/"}', "an absolute path other than /"),
         ("storage", '{"kind": "hostPath", "path": "//"}', "an absolute path other than /"),
         ("storage", '{"kind": "hostPath", "path": "srv"}', "an absolute path other than /"),

@@ -26,7 +26,7 @@ def pruners(graph: Graph) -> dict[str, str]:
     [
         (
             {"replicas": 2},
-            "replicas: 2 pods cannot share a hostPath: set storage to a claim with ReadWriteMany",
+            "replicas: 2 pods cannot share a hostPath: set storage to s3 or to a claim with ReadWriteMany",
         ),
         (
             {"replicas": 3, "storage": {**SHARED, "accessModes": ["ReadWriteOnce"]}},
