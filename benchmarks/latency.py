@@ -17,10 +17,13 @@ from pathlib import Path
 
 from benchmarks import contenders
 from benchmarks.contenders import AT_ONCE, ROOT
+from pruner.clock import Stopped
 from tests.gc.realregistry import RealRegistry, Version
 
 CLIENTS = 2
 QUIET = "no run"
+GRACE = "2s"
+"""Of the runs: longer than the push of such a small image takes."""
 _WARM = 1.0
 """Seconds of requests before the measurement begins."""
 
@@ -114,10 +117,16 @@ def _clients(address: str, data: Path, number: int) -> Generator[dict[str, list[
 
 @contextmanager
 def _run(config: Path, limit: int) -> Generator[subprocess.Popen[bytes]]:
-    command = contenders.prune(config, "run", *AT_ONCE, "--ops-per-second", str(limit))
-    nowhere = subprocess.DEVNULL
-    with subprocess.Popen(command, env=dict(contenders.environ()), stdout=nowhere, stderr=nowhere) as process:
+    options = (*AT_ONCE, "--grace", GRACE, "--ops-per-second", str(limit))
+    command = contenders.prune(config, "run", *options)
+    with subprocess.Popen(
+        command, env=dict(contenders.environ()), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
         try:
             yield process
         finally:
             process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate()
+    if process.returncode not in (0, Stopped.exit_code):
+        said = errors.decode(errors="replace")[-2000:]
+        raise RuntimeError(f"the run ended with {process.returncode}: {said}")

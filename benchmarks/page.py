@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.contenders import FLOOR, ROOT
-from benchmarks.latency import QUIET, Felt, percentile
+from benchmarks.latency import GRACE, QUIET, Felt, percentile
 from benchmarks.plot import Bar, Panel, draw
 from benchmarks.rounds import Result
 from benchmarks.trees import Shape
@@ -52,8 +52,8 @@ _FELT = """\
 
 Two clients pull from, and push to, a registry on the tree of the plan, a request after the other with a
 pause of 4 ms between. Milliseconds; `more` is by how much the 99th percentile is higher than without a run.
-A run here waits for no grace, so it looks, holds, looks, removes and looks without a rest: the worst that
-clients meet. `gcOpsPerSecond` is the limit.
+A run here waits a grace of {grace}, so it looks, holds, looks, removes and looks with hardly a rest: the
+worst that clients meet. `gcOpsPerSecond` is the limit.
 """
 _AGAIN = """\
 ## Again
@@ -101,7 +101,7 @@ def write(
     if runs:
         parts += [_RUNS.format(images=setting.images), *_table(runs, left=True), ""]
     if felt:
-        parts += [_FELT, *_answers(felt), ""]
+        parts += [_FELT.format(grace=GRACE), *_answers(felt), ""]
     disk = f"{setting.gibibytes:.1f} GiB"
     parts += ["## Where", "", *_where(setting), "", _AGAIN.format(minutes=round(setting.minutes), disk=disk)]
     PAGE.write_text("\n".join(parts))
