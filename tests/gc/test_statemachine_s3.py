@@ -8,6 +8,7 @@ writes, a link that is put back in the moment in which a client writes it.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -249,4 +250,5 @@ def removed(report: Report | None) -> Mapping[str, int]:
 
 
 TestPruningBucket = PruningBucket.TestCase
-TestPruningBucket.settings = settings(settings.get_profile("short"), max_examples=60)
+if os.environ.get("HYPOTHESIS_PROFILE", "short") == "short":
+    TestPruningBucket.settings = settings(settings.get_profile("short"), max_examples=60)

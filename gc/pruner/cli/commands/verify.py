@@ -34,12 +34,14 @@ def run(call: Call) -> int:
     place = call.place()
     check_storage(place.storage, place.given, place.config, place.settings)
     progress = call.progress()
-    tree = scan_whole(place.storage, call.clock, progress)
+    with read_errors(place.storage):
+        view = place.storage.view()
+    tree = scan_whole(view, call.clock, progress)
     with read_errors(place.storage):
         result = verify(
             tree,
             place.storage,
-            Library(place.storage),
+            Library(view),
             digests=call.arguments.digests,
             progress=progress,
         )
