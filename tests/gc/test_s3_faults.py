@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -132,6 +132,21 @@ def test_a_bucket_of_another_region_is_found_where_the_server_says_so(tree: S3Pl
 )
 def test_what_a_server_says_has_a_sentence(code: str, sentence: str) -> None:
     assert sentence in str(error_of(code, "of it", "s3://b/k"))
+
+
+def test_a_listing_that_fails_ends_the_look_with_a_sentence(tree: S3Place) -> None:
+    before = tree.keys()
+    storage = tree.storage()
+    bucket = storage._bucket  # pyright: ignore[reportPrivateUsage]
+
+    def fail(prefix: str, after: str = "", until: str = "") -> Iterator[list[Key]]:
+        del after, until
+        raise OSError(5, "the server cannot be reached", prefix)
+
+    bucket.pages = fail
+    with pytest.raises(ReadError, match="the server cannot be reached"):
+        tree.place(storage).look()
+    assert tree.keys() == before
 
 
 def test_a_clock_that_is_twenty_minutes_off_is_said_to_be(

@@ -19,7 +19,7 @@ from pruner.decide.roots import RepositoryRoots, Rules, find_roots
 from pruner.decide.taken import Trashed, expired
 from pruner.errors import ClusterError
 from pruner.settings.table import Settings
-from pruner.storage import Storage
+from pruner.storage import Storage, read_errors
 from pruner.tree.digests import key_of
 from pruner.tree.library import Library
 from pruner.tree.model import Contents, Tag
@@ -98,7 +98,8 @@ class Observer:
     ) -> Look:
         rules, warnings = self._rules()
         is_later, held = held is not None, interrupted if held is None else held
-        view = self.storage.view()
+        with read_errors(self.storage):
+            view = self.storage.view()
         self.library.begin(view)
         reader = Reader(view, self.time.clock, self.known)
         tree = scan(reader, self.progress)
