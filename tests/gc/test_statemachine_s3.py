@@ -88,6 +88,16 @@ class MemoryLease:
         return note.version
 
 
+class WholeSeconds(Ledger):
+    """Of two tags pushed within one second nobody can tell which is the newer."""
+
+    def _is_retained(self, key: tuple[str, str]) -> bool:
+        if key[0] != self.last_only:
+            return True
+        began = float(int(self.tag_writes[key][0])) if self.tag_writes[key][0] > 0 else float("-inf")
+        return not any(end >= began for other, (_, end) in self._writes_to(key[0]) if other != key)
+
+
 class BucketWorld(World):
     """The world on a bucket: the pruner has its own way to it, and a new one whenever it is started."""
 
@@ -165,7 +175,7 @@ class PruningBucket(Pruning):
             registry.files,  # pyright: ignore[reportArgumentType]
             clock,
             registry,
-            Ledger(
+            WholeSeconds(
                 GRACE,
                 untagged_after,
                 LAST_ONLY if retention else None,
