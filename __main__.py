@@ -13,6 +13,9 @@ registry = DockerRegistry("registry", stack_args(), pulumi.ResourceOptions(trans
 pulumi.export("address", registry.address)
 pulumi.export("addresses", registry.addresses)
 pulumi.export("caCertificate", registry.ca_certificate)
+pulumi.export("auth", registry.auth)
+pulumi.export("user", registry.user)
+pulumi.export("password", registry.password)
 pulumi.export("namespace", registry.namespace)
 # Told while the stack stands: `pulumi destroy` leaves the images there and prints no outputs.
 pulumi.export("data", registry.data)

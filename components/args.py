@@ -8,7 +8,7 @@ No annotation here is text (so no `from __future__ import annotations`): Pulumi'
 schema of these classes, and of their docstrings the descriptions that other languages show.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
@@ -18,7 +18,7 @@ from pruner.settings.table import Settings as PrunerSettings
 
 _PRUNER = PrunerSettings()
 
-SECRETS = frozenset({"password", "registry_config", "secret_key", "sentinel_password"})
+SECRETS = frozenset({"users", "password", "registry_config", "secret_key", "sentinel_password"})
 """The fields, of whichever object, that nothing shows in plain text."""
 
 
@@ -183,6 +183,42 @@ class NetworkPolicy:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Htpasswd:
+    """A file of names and bcrypt hashes in a Secret of the namespace."""
+
+    secret_name: pulumi.Input[str] | None = None
+    """The Secret's name; its key htpasswd is the file"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """The server whose tokens let people in, and what they are checked with."""
+
+    realm: pulumi.Input[str] | None = None
+    """The address where clients get their tokens, https://..."""
+    service: pulumi.Input[str] | None = None
+    """What the server calls this registry"""
+    issuer: pulumi.Input[str] | None = None
+    """What the server calls itself in its tokens"""
+    root_cert_bundle: pulumi.Input[str] | None = None
+    """The certificates that its tokens are signed with, PEM"""
+    jwks: pulumi.Input[str] | None = None
+    """The public keys that its tokens are signed with, JSON; of registry 3.x alone"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullSecrets:
+    """Secrets to pull with; whoever may read one may push and delete too."""
+
+    namespaces: list[str] | None = None
+    """The namespaces, which are there, that get one"""
+    name: pulumi.Input[str] | None = None
+    """The name of each, if left out NAMESPACE-pull after the registry's"""
+    user: str | None = None
+    """Whose login it has, needed where there are several users"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RetentionPolicy:
     """Which tags of some repositories stay; of several policies the first that matches a tag decides."""
 
@@ -222,6 +258,18 @@ class DockerRegistryArgs:
     """The namespace that is filled"""
     create_namespace: bool | None = True
     """Whether the stack makes the namespace; with false one that is there is filled, and stays"""
+    auth: str | None = "htpasswd"
+    """Who may come in: htpasswd for users with passwords, token, or none for everybody, to push and delete too"""
+    users: pulumi.Input[dict[str, pulumi.Input[str]]] | None = field(default=None, repr=False)
+    """The users' passwords by name, a secret; if left out, one user, admin, with a password that is made"""
+    password_generation: int | None = 1
+    """Another number is another password of the user that is made"""
+    htpasswd: Htpasswd | None = None
+    """In place of users, a file of names and hashes that somebody else keeps"""
+    token: Token | None = None
+    """Whose tokens let people in, of auth token"""
+    pull_secrets: PullSecrets | None = None
+    """Where Secrets are made for the cluster's pods to pull with"""
     registry_image: pulumi.Input[str] | None = "docker.io/library/registry:3.1.2"
     """The image of the registry, 2.8 or 3.x"""
     gc_image: pulumi.Input[str] | None = "docker.io/library/python:3.13-slim"

@@ -16,7 +16,7 @@ from typing import Any, cast
 import pulumi
 from urllib3.exceptions import HTTPError
 
-from . import addresses, volumes
+from . import addresses, auth, volumes
 from .addresses import Node
 from .bucket import Bucket
 from .connection import CHOOSE, ClusterError, OutOfReachError, client, connect
@@ -33,6 +33,7 @@ SECURITY_LEVEL = "pod-security.kubernetes.io/enforce"
 # Connecting and reading, seconds each. A cluster further away than that is not a place to deploy to.
 _TIMEOUT = (5, 15)
 _MISSING = 404
+_OPEN = "none"
 
 _CHECKS = "that the port is free, that storage.node is a node, and what other registries have defined there"
 
@@ -41,7 +42,8 @@ _CHECKS = "that the port is free, that storage.node is a node, and what other re
 class Cluster:
     """What was found: the nodes by name, the Services, the definition of the address resource and our own.
 
-    `definition` is None where there is none, `published` the hosts that our address resource names.
+    `definition` is None where there is none, `address` what our address resource says, empty for none.
+    `namespaces` are those there are, asked for only where Secrets to pull with are to be made.
     `classes` are the StorageClasses, `claim` the persistentVolumeClaim that is configured, None for none;
     `home` is the namespace if it is not to be made, None where there is none.
     """
@@ -49,7 +51,8 @@ class Cluster:
     nodes: tuple[Node, ...]
     services: tuple[Mapping[str, Any], ...]
     definition: Mapping[str, Any] | None
-    published: tuple[str, ...]
+    address: Mapping[str, Any]
+    namespaces: tuple[str, ...]
     classes: tuple[Mapping[str, Any], ...]
     claim: Mapping[str, Any] | None
     home: Mapping[str, Any] | None
@@ -86,9 +89,14 @@ def survey(settings: Settings, *, of_another_provider: bool) -> Surveyed:
         pulumi.log.warn(f"not checked: {_CHECKS}, since {error}")
         return Surveyed((), None)
     check(settings, cluster)
+    if cluster.address.get("auth", _OPEN) == _OPEN and auth.kind(settings.auth) != _OPEN and cluster.address:
+        pulumi.log.warn(
+            "a login is demanded from now on, which was not so far: clients and pods need one "
+            "(docs/logins.md); without that, set auth to none"
+        )
     port = known(settings.exposure.node_port)
     hosts = (
-        addresses.choose(cluster.nodes, cluster.published, _families(settings, cluster), port)
+        addresses.choose(cluster.nodes, _hosts(cluster.address), _families(settings, cluster), port)
         if discover
         else ()
     )
@@ -110,7 +118,12 @@ def read(settings: Settings) -> Cluster:
                 field_selector=f"metadata.name={NAME}", _request_timeout=_TIMEOUT, _preload_content=False
             )
         )
-        published = _published(api, namespace) if definitions and namespace else ()
+        address: Mapping[str, Any] = _address(api, namespace) if definitions and namespace else {}
+        namespaces = (
+            _items(core.list_namespace(_request_timeout=_TIMEOUT, _preload_content=False))
+            if settings.pulling
+            else ()
+        )
         classes = _items(
             client.StorageV1Api(api).list_storage_class(_request_timeout=_TIMEOUT, _preload_content=False)
         )
@@ -125,8 +138,16 @@ def read(settings: Settings) -> Cluster:
         where = f"the cluster at {api.configuration.host}"
         raise OutOfReachError(f"{where} does not answer ({_root(error)}): start it, or {CHOOSE}") from None
     found = tuple(sorted(map(_node, nodes), key=lambda node: node.name))
-    definition = next(iter(definitions), None)
-    return Cluster(found, tuple(services), definition, published, tuple(classes), claim, home)
+    return Cluster(
+        nodes=found,
+        services=tuple(services),
+        definition=next(iter(definitions), None),
+        address=address,
+        namespaces=tuple(each["metadata"]["name"] for each in namespaces),
+        classes=tuple(classes),
+        claim=claim,
+        home=home,
+    )
 
 
 def check(settings: Settings, cluster: Cluster) -> None:
@@ -144,6 +165,12 @@ def check(settings: Settings, cluster: Cluster) -> None:
             )
     if namespace and not settings.create_namespace:
         _check_home(settings.storage, namespace, cluster.home)
+    for each in settings.pulling.namespaces if settings.pulling else ():
+        if each not in (*cluster.namespaces, namespace):
+            raise ClusterError(
+                f"pullSecrets.namespaces has {each!r}, which the cluster does not have: make it first, or "
+                "leave it out"
+            )
     if isinstance(settings.storage, HostPath):
         _check_node(settings.storage, cluster)
     elif not isinstance(settings.storage, Bucket):
@@ -195,18 +222,21 @@ def _families(settings: Settings, cluster: Cluster) -> frozenset[str]:
     return frozenset(family for families in found for family in families)
 
 
-def _published(api: Any, namespace: str) -> tuple[str, ...]:
-    """The hosts that the registry's address resource names; none where there is none."""
+def _address(api: Any, namespace: str) -> Mapping[str, Any]:
+    """What the registry's address resource says; empty where there is none."""
     try:
         found = client.CustomObjectsApi(api).get_namespaced_custom_object(
             GROUP, VERSION, namespace, PLURAL, SERVICE, _request_timeout=_TIMEOUT
         )
     except client.ApiException as error:
         if error.status == _MISSING:
-            return ()
+            return {}
         raise
-    named = cast("dict[str, Any]", found.get("spec") or {}).get("addresses") or ()
-    return tuple(_host(address) for address in named)
+    return cast("dict[str, Any]", found.get("spec") or {})
+
+
+def _hosts(address: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(_host(each) for each in address.get("addresses") or ())
 
 
 def _claim(core: Any, namespace: str | None, storage: Kept) -> Mapping[str, Any] | None:

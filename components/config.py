@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pulumi
-from pulumi.runtime.config import CONFIG
+from pulumi.runtime.config import CONFIG, is_config_secret
 
 from pruner.settings.jsontext import parse_json
 
@@ -17,6 +17,10 @@ from .settings import KEYS, SettingsError, settle
 _JSON = (
     "externalHosts",
     "exposure",
+    "users",
+    "htpasswd",
+    "token",
+    "pullSecrets",
     "storage",
     "redis",
     "registryConfig",
@@ -24,8 +28,9 @@ _JSON = (
     "networkPolicy",
     "retention",
 )
-# Those of them that may hold a secret, which no sentence quotes.
-_SECRET = ("storage", "redis", "registryConfig")
+
+SECRET = frozenset({"redis", "registryConfig", "storage", "users"})
+"""The keys that may hold a secret, which no sentence quotes."""
 
 
 def stack_args() -> DockerRegistryArgs:
@@ -35,6 +40,12 @@ def stack_args() -> DockerRegistryArgs:
     given = {
         name.removeprefix(prefix): text for name, text in CONFIG.get().items() if name.startswith(prefix)
     }
+    for key in given:
+        if key == "users" and not is_config_secret(f"{prefix}{key}"):
+            pulumi.log.warn(
+                f"{prefix}{key} stands in the stack's file for everybody to read: set it with "
+                "`pulumi config set --secret`"
+            )
     return read_args(config.name, {key: str(text) for key, text in given.items()})
 
 
@@ -49,7 +60,7 @@ def read_args(project: str, texts: Mapping[str, str]) -> DockerRegistryArgs:
         if key not in KEYS:
             problems.append(f"{project}:{key} is not a key of this project: the keys are {', '.join(KEYS)}")
             continue
-        called = "what it is set to" if key in _SECRET else repr(text)
+        called = "what it is set to" if key in SECRET else repr(text)
         try:
             values[KEYS[key]] = parse_json(text, called) if key in _JSON else text
         except ValueError as error:

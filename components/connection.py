@@ -71,6 +71,10 @@ def provider(name: str, opts: pulumi.ResourceOptions) -> k8s.Provider:
     kubeconfig = given.get("kubeconfig")
     more: dict[str, Any] = {_snake_case(key): given.get(key) for key in _TEXTS}
     more |= {_snake_case(key): given.get_bool(key) for key in _FLAGS}
+    if more["enable_secret_mutable"] is None:
+        # Other passwords are other content of the Secret that the pod has mounted; those that are to roll it
+        # are immutable.
+        more["enable_secret_mutable"] = True
     settings = given.get_object("kubeClientSettings")
     return k8s.Provider(
         name,

@@ -22,7 +22,7 @@ PLURAL = "registryaddresses"
 VERSION = "v1"
 NAME = f"{PLURAL}.{GROUP}"
 
-SCHEMA = 2
+SCHEMA = 3
 """Raised with every change of what `_spec` returns."""
 
 SCHEMA_ANNOTATION = f"{GROUP}/schema"
@@ -69,6 +69,7 @@ def _spec() -> dict[str, Any]:
                 "storage": True,
                 "additionalPrinterColumns": [
                     _column("Address", "string", ".spec.address", "Where to push to"),
+                    _column("Auth", "string", ".spec.auth", "How clients log in"),
                     _column("Addresses", "string", ".spec.addresses", "Every address that leads there", 1),
                     _column("Service", "string", ".spec.serviceRef.name", "The Service behind it", 1),
                     *(_column(*column) for column in status.COLUMNS),
@@ -82,7 +83,7 @@ def _spec() -> dict[str, Any]:
                             "Where a Docker registry of this cluster is reached, and how it is trusted",
                         ),
                         "properties": {
-                            "spec": _object("What its stack published", _fields()),
+                            "spec": _object("What its stack published", _fields(), "auth"),
                             "status": status.SCHEMA,
                         },
                         "required": ["spec"],
@@ -100,6 +101,7 @@ def _fields() -> dict[str, Any]:
             **_field("array", "Every address that leads to the registry"),
             "items": _field("string", "host:port"),
         },
+        "auth": _field("string", "How clients log in: htpasswd (name and password), token, or none"),
         "caBundle": _field("string", "The certificate authority to trust, PEM"),
         "serviceRef": _object(
             "The Service of the registry, for clients inside the cluster",
@@ -112,9 +114,10 @@ def _fields() -> dict[str, Any]:
     }
 
 
-def _object(description: str, properties: dict[str, Any]) -> dict[str, Any]:
-    """An object that must have all of its properties."""
-    return {**_field("object", description), "properties": properties, "required": list(properties)}
+def _object(description: str, properties: dict[str, Any], *optional: str) -> dict[str, Any]:
+    """An object that must have all of its properties but the optional ones."""
+    required = [name for name in properties if name not in optional]
+    return {**_field("object", description), "properties": properties, "required": required}
 
 
 def _field(kind: str, description: str) -> dict[str, Any]:

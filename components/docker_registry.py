@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pulumi
 
-from . import bucketcheck, connection
+from . import auth, bucketcheck, connection, logins
 from .accepted import camel_case
 from .args import SECRETS, DockerRegistryArgs
 from .bucket import Bucket, called
@@ -39,6 +39,12 @@ class DockerRegistry(pulumi.ComponentResource):
     """The namespace in which everything lies"""
     service: pulumi.Output[str]
     """The name of its Service"""
+    auth: pulumi.Output[str]
+    """How clients log in: htpasswd, by name and password, token, or none"""
+    user: pulumi.Output[str] | None
+    """The user whose password the stack made, if it made one"""
+    password: pulumi.Output[str] | None
+    """That password, a secret"""
     data: pulumi.Output[str]
     """Where the images are kept, in words; they stay there when all else is destroyed"""
 
@@ -52,6 +58,8 @@ class DockerRegistry(pulumi.ComponentResource):
                 f"{name}: registryConfig.proxy makes this registry a pull-through cache: it takes no pushes "
                 "and expires what it holds by itself, and the pruner is off"
             )
+        if isinstance(settings.auth, auth.Open):
+            pulumi.log.info("auth is none: whoever reaches the registry may push and delete")
         # Before anything is registered, this component included.
         cluster = survey(settings, of_another_provider=connection.brings_provider(opts))
         if isinstance(settings.storage, Bucket):
@@ -82,9 +90,22 @@ class DockerRegistry(pulumi.ComponentResource):
             namespace=registry.namespace,
             service=registry.service,
             ca_pem=certificates.ca_pem,
+            auth=auth.kind(settings.auth),
             defined=cluster.definition,
             opts=child,
         )
+        passwords = registry.logins.passwords
+        internal = pulumi.Output.concat(registry.service, ".", registry.namespace, f".svc:{PORT}")
+        if settings.pulling is not None and passwords is not None:
+            logins.pull_secrets(
+                name,
+                settings.pulling,
+                passwords,
+                pulumi.Output.all(published.addresses, internal).apply(lambda both: [*both[0], both[1]]),
+                registry.namespace,
+                labels.of("registry"),
+                child,
+            )
         Monitoring(
             f"{name}-monitoring",
             seen=settings.seen,
@@ -95,12 +116,13 @@ class DockerRegistry(pulumi.ComponentResource):
         )
         self.address = published.address
         self.addresses = published.addresses
-        self.internal_address = pulumi.Output.concat(
-            registry.service, ".", registry.namespace, f".svc:{PORT}"
-        )
+        self.internal_address = internal
         self.ca_certificate = certificates.ca_pem
         self.namespace = registry.namespace
         self.service = registry.service
+        self.auth = pulumi.Output.from_input(cast("str", auth.kind(settings.auth)))
+        self.user = registry.logins.user
+        self.password = registry.logins.password
         self.data = _data(settings)
         self.register_outputs(
             {
@@ -110,6 +132,9 @@ class DockerRegistry(pulumi.ComponentResource):
                 "caCertificate": self.ca_certificate,
                 "namespace": self.namespace,
                 "service": self.service,
+                "auth": self.auth,
+                "user": self.user,
+                "password": self.password,
                 "data": self.data,
             }
         )

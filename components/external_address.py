@@ -33,6 +33,7 @@ class ExternalAddress(pulumi.ComponentResource):
         namespace: pulumi.Input[str],
         service: pulumi.Input[str],
         ca_pem: pulumi.Input[str],
+        auth: str,
         defined: Mapping[str, Any] | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -54,6 +55,7 @@ class ExternalAddress(pulumi.ComponentResource):
                 "address": self.address,
                 "addresses": self.addresses,
                 "caBundle": ca_pem,
+                "auth": auth,
                 "serviceRef": {"name": service, "namespace": namespace, "port": pod.PORT},
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=[kind]),

@@ -74,6 +74,17 @@ def variables(values: Mapping[str, pulumi.Input[str]]) -> list[k8s.core.v1.EnvVa
     return [k8s.core.v1.EnvVarArgs(name=name, value=value) for name, value in values.items()]
 
 
+def probe(*, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
+    """A question to the registry every `period` seconds, of which so many may go wrong."""
+    # The root is behind the registry's own health check, and neither behind its login nor in its log.
+    return k8s.core.v1.ProbeArgs(
+        http_get=k8s.core.v1.HTTPGetActionArgs(path="/", port="https", scheme="HTTPS"),
+        period_seconds=period,
+        failure_threshold=failures,
+        timeout_seconds=5,
+    )
+
+
 def mount(volume: str, folder: str, *, read_only: bool) -> k8s.core.v1.VolumeMountArgs:
     """The volume at `folder`."""
     return k8s.core.v1.VolumeMountArgs(name=volume, mount_path=folder, read_only=read_only)

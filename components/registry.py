@@ -9,10 +9,23 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pulumi_tls as tls
 
-from . import apart, caching, namespace, network, pod, podoptions, registryconfig, service, several, storage
+from . import (
+    apart,
+    caching,
+    logins,
+    namespace,
+    network,
+    pod,
+    podoptions,
+    registryconfig,
+    service,
+    several,
+    storage,
+)
 from .certificates import Certificates
 from .cluster import SERVICE
 from .labels import SELECTOR, Labels
+from .logins import Logins
 from .redis_server import RedisServer
 from .settings import Settings
 from .sidecar import Pruner
@@ -28,6 +41,7 @@ class Registry(pulumi.ComponentResource):
 
     namespace: pulumi.Output[str]
     service: pulumi.Output[str]
+    logins: Logins
 
     def __init__(
         self,
@@ -62,11 +76,13 @@ class Registry(pulumi.ComponentResource):
                 namespace=home,
                 opts=child,
             ).server
+        key = _secret_key(name, child)
+        self.logins = logins.declare(name, settings.auth, key, metadata, child)
         # These three are named by the provider: other content is another name, which rolls the pod.
         config = k8s.core.v1.Secret(
             f"{name}-config",
             metadata=metadata,
-            string_data={pod.CONFIG_FILE: registryconfig.text(settings, redis)},
+            string_data={pod.CONFIG_FILE: registryconfig.text(settings, redis, self.logins.section)},
             immutable=True,
             opts=child,
         )
@@ -85,7 +101,7 @@ class Registry(pulumi.ComponentResource):
         http_secret = k8s.core.v1.Secret(
             f"{name}-http",
             metadata=metadata,
-            string_data={"secret": _http_secret(name, child)},
+            string_data={"secret": key.apply(lambda pem: hashlib.sha256(pem.encode()).hexdigest())},
             immutable=True,
             opts=child,
         )
@@ -126,7 +142,7 @@ class Registry(pulumi.ComponentResource):
                     metadata=settings.pod.metadata(
                         marks, pod.scraped(settings.seen.metrics) if _has_pruner(settings) else None
                     ),
-                    spec=_pod(settings, shared, tls_secret, http_secret, pruner),
+                    spec=_pod(settings, shared, tls_secret, http_secret, self.logins, pruner),
                 ),
             ),
             opts=alone,
@@ -160,12 +176,13 @@ def _has_pruner(settings: Settings) -> bool:
     return settings.replicas == 1 and not settings.pull_through
 
 
-def _http_secret(name: str, child: pulumi.ResourceOptions) -> pulumi.Output[str]:
-    """What the registry signs the state of uploads with; the same across restarts, so that they resume."""
+def _secret_key(name: str, child: pulumi.ResourceOptions) -> pulumi.Output[str]:
+    """What secrets are derived from that have to stay the same.
+
+    Above all the one by which the registry signs the state of uploads, so that they go on over its restart.
+    """
     key = tls.PrivateKey(f"{name}-http-secret", algorithm="ED25519", opts=child)
-    return pulumi.Output.secret(key.private_key_pem).apply(
-        lambda pem: hashlib.sha256(pem.encode()).hexdigest()
-    )
+    return pulumi.Output.secret(key.private_key_pem)
 
 
 def _shared(
@@ -196,6 +213,7 @@ def _pod(
     shared: pod.Shared,
     tls_secret: k8s.core.v1.Secret,
     http_secret: k8s.core.v1.Secret,
+    door: Logins,
     pruner: Pruner,
 ) -> k8s.core.v1.PodSpecArgs:
     several_pods, has_pruner = settings.replicas > 1, _has_pruner(settings)
@@ -216,12 +234,13 @@ def _pod(
         topology_spread_constraints=several.spread() if several_pods else None,
         init_containers=pruner.init_containers,
         containers=[
-            _container(settings, shared, http_secret),
+            _container(settings, shared, http_secret, door),
             *([pruner.container] if has_pruner else []),
         ],
         volumes=[
             *shared.volumes,
             pod.secret_volume(_TLS, tls_secret.metadata.name, 0o400, ("tls.crt", "tls.key")),
+            *door.volumes,
             *(pruner.volumes if has_pruner else pruner.init_volumes),
         ],
     )
@@ -244,7 +263,7 @@ def _config_volumes(settings: Settings, config: k8s.core.v1.Secret) -> list[k8s.
 
 
 def _container(
-    settings: Settings, shared: pod.Shared, http_secret: k8s.core.v1.Secret
+    settings: Settings, shared: pod.Shared, http_secret: k8s.core.v1.Secret, door: Logins
 ) -> k8s.core.v1.ContainerArgs:
     return k8s.core.v1.ContainerArgs(
         name="registry",
@@ -259,9 +278,9 @@ def _container(
         ],
         ports=[k8s.core.v1.ContainerPortArgs(name="https", container_port=pod.PORT)],
         # A restart in place begins with the startup probe again, so it never counts against the liveness.
-        startup_probe=_probe(period=1, failures=120),
-        readiness_probe=_probe(period=5, failures=2),
-        liveness_probe=_probe(period=10, failures=6),
+        startup_probe=pod.probe(period=1, failures=120),
+        readiness_probe=pod.probe(period=5, failures=2),
+        liveness_probe=pod.probe(period=10, failures=6),
         resources=settings.pod.registry.resources,
         security_context=pod.container_security(),
         lifecycle=several.last_moments() if settings.replicas > 1 else None,
@@ -269,15 +288,6 @@ def _container(
             *shared.mounts,
             pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=True),
             pod.mount(_TLS, pod.TLS_FOLDER, read_only=True),
+            *door.mounts,
         ],
-    )
-
-
-def _probe(*, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
-    # The root is behind the registry's own health check, and neither behind its login nor in its log.
-    return k8s.core.v1.ProbeArgs(
-        http_get=k8s.core.v1.HTTPGetActionArgs(path="/", port="https", scheme="HTTPS"),
-        period_seconds=period,
-        failure_threshold=failures,
-        timeout_seconds=5,
     )

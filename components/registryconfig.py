@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pulumi
@@ -22,10 +23,13 @@ def _driver(storage: Kept) -> dict[str, Any]:
     return {"s3": bucket.parameters(storage), "redirect": {"disable": not storage.redirect}}
 
 
-def text(settings: Settings, redis: caching.GivenServer | None) -> pulumi.Output[str]:
+def text(
+    settings: Settings, redis: caching.GivenServer | None, auth: Mapping[str, Any]
+) -> pulumi.Output[str]:
     """The registry's config.yml, read alike by 2.8 and 3.x; it may hold the password of `redis`.
 
-    What is set over it comes last, and may have passwords too.
+    `auth` is its section of that name, empty where no login is demanded. What is set over all of it comes
+    last, and may have passwords too.
     """
     cache = {} if settings.cache == "none" else {"cache": {"blobdescriptor": settings.cache}}
     drain = several.DRAIN if settings.replicas > 1 else DRAIN
@@ -56,6 +60,7 @@ def text(settings: Settings, redis: caching.GivenServer | None) -> pulumi.Output
                     "prometheus": {"enabled": True, "path": "/metrics"},
                 },
             },
+            **({"auth": dict(auth)} if auth else {}),
             "health": {"storagedriver": {"enabled": True, "interval": "10s", "threshold": 3}},
             **({} if redis is None else {"redis": caching.configured(redis)}),
         }

@@ -17,8 +17,9 @@ import pulumi
 from pruner.settings.policies import parse_policies
 from pruner.settings.table import TABLE
 
-from . import accepted, bucket, caching, exposure, keeping, overlay, podoptions, reach, several
+from . import accepted, auth, bucket, caching, exposure, keeping, overlay, podoptions, reach, several
 from .args import DockerRegistryArgs, RetentionPolicy
+from .auth import Auth, Pulling
 from .bucket import Bucket
 from .caching import Cache
 from .exposure import Exposed
@@ -80,6 +81,8 @@ class Settings:
     external_hosts: tuple[str, ...] | pulumi.Output[tuple[str, ...]]
     namespace: pulumi.Input[str]
     create_namespace: bool
+    auth: Auth
+    pulling: Pulling | None
     registry_image: pulumi.Input[str]
     gc_image: pulumi.Input[str]
     storage: Kept
@@ -115,11 +118,14 @@ def settle(
     node_port = reader.may_come("node_port", accepted.node_port)
     hosts = reader.read("external_hosts", _hosts)
     cache: Cache = reader.read("cache", lambda value: accepted.choice(value, *caching.KINDS))
+    way_in = _way_in(reader)
     settings = Settings(
         exposure=reader.read("exposure", lambda value: exposure.read(value, node_port, hosts)),
         external_hosts=hosts,
         namespace=namespace,
         create_namespace=create,
+        auth=way_in,
+        pulling=reader.read("pull_secrets", lambda value: auth.pulling(value, way_in)),
         registry_image=reader.may_come("registry_image", accepted.image),
         gc_image=reader.may_come("gc_image", accepted.image),
         storage=reader.read("storage", lambda value: keeping.read(value, namespace)),
@@ -159,6 +165,20 @@ def settle(
     return settings
 
 
+def _way_in(reader: _Reader) -> Auth:
+    before = reader.wrong
+    given = auth.Given(
+        users=reader.read("users", auth.users),
+        secret=reader.read("htpasswd", auth.secret),
+        token=reader.read("token", auth.tokens),
+        generation=reader.read("password_generation", auth.generation),
+    )
+    if reader.wrong > before:
+        # What is wrong is not missing.
+        return cast("Auth", reader.read("auth", auth.chosen))
+    return reader.read("auth", lambda value: auth.read(value, given))
+
+
 class _Reader:
     """Reads field after field and gathers what is wrong, so that a person mends all of it at once."""
 
@@ -166,6 +186,11 @@ class _Reader:
         self._given = given
         self._call = call
         self._problems: list[str] = []
+
+    @property
+    def wrong(self) -> int:
+        """How many fields are wrong so far."""
+        return len(self._problems)
 
     def read(self, field: str, parse: Callable[[Any], T]) -> T:
         """The value of `field`; what a wrong one gives never gets past `finish`."""

@@ -55,8 +55,21 @@ class Engine:
         return {key: entry["value"] for key, entry in found.items() if entry.get("value") is not None}
 
     def configure(self, values: Mapping[str, str]) -> None:
-        """Set the values in the stack's configuration; a key may be a path such as `storage.path`."""
-        pairs = [word for key, value in values.items() for word in ("--plaintext", f"{key}={value}")]
+        """Set the values in the stack's configuration; a key may be a path such as `storage.path`.
+
+        What is never to be shown is kept encrypted.
+        """
+        # The program's own lists, which need the SDK's packages: known only once the tools are there.
+        from docker_registry_stack.accepted import camel_case
+        from docker_registry_stack.args import SECRETS
+        from docker_registry_stack.config import SECRET
+
+        hidden = set(map(camel_case, SECRETS))
+        pairs: list[str] = []
+        for key, value in values.items():
+            key_itself, *within = re.split(r"[.\[]", key)
+            is_secret = bool(hidden & {key_itself, *within}) if within else key_itself in SECRET
+            pairs += ["--secret" if is_secret else "--plaintext", f"{key}={value}"]
         if pairs:
             self._ask("config", "set-all", "--stack", self.stack, "--path", *pairs)
 
@@ -84,9 +97,10 @@ class Engine:
         """Forget a stack that was destroyed, with its configuration."""
         self._ask("stack", "rm", "--yes", "--stack", self.stack)
 
-    def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, without its secrets."""
-        return json.loads(self._ask("stack", "output", "--json", "--stack", self.stack))
+    def outputs(self, *, secrets: bool = False) -> dict[str, Any]:
+        """The stack's outputs; its secrets only if they are asked for, which are not to be shown."""
+        more = ["--show-secrets"] if secrets else []
+        return json.loads(self._ask("stack", "output", "--json", *more, "--stack", self.stack))
 
     def stacks(self) -> list[str]:
         """The stacks of the project."""

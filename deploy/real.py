@@ -65,7 +65,8 @@ def up(
     outputs = pulumi.outputs()
     CA_FILE.parent.mkdir(exist_ok=True)
     CA_FILE.write_text(outputs["caCertificate"])
-    print(words(Handover(outputs["address"], tuple(outputs["addresses"]), CA_FILE, NODE_TRUST)))
+    read_password = f"pulumi stack output password --show-secrets --stack {pulumi.stack}"
+    print(words(Handover(outputs, CA_FILE, read_password, NODE_TRUST)))
 
 
 def down(

@@ -49,9 +49,8 @@ def up(place: Place, config: Mapping[str, str], steps: Steps) -> None:
     outputs = engine.outputs()
     ca_file = place.state / "registry-ca.crt"
     ca_file.write_text(outputs["caCertificate"])
-    addresses = tuple(outputs["addresses"])
-    trust_registry(place, addresses, outputs["caCertificate"])
-    print(words(Handover(outputs["address"], addresses, ca_file, _extra(place))))
+    trust_registry(place, outputs["addresses"], outputs["caCertificate"])
+    print(words(Handover(outputs, ca_file, _read_password(place), _extra(place))))
     note_disk(steps)
     steps.close("\nmake up: done")
 
@@ -110,6 +109,11 @@ def sandbox_engine(place: Place, tools: Tools, stack: str, *, quiet: bool = Fals
 
 def _interrupted(place: Place) -> Path:
     return place.state / "deployment-under-way"
+
+
+def _read_password(place: Place) -> str:
+    within = f". {place.state}/pulumi/environment && cd {place.state}/pulumi/project"
+    return f"({within} && pulumi stack output password --show-secrets --stack {STACK})"
 
 
 def _extra(place: Place) -> list[str]:

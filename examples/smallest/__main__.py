@@ -8,3 +8,5 @@ registry = DockerRegistry("registry", DockerRegistryArgs())
 
 pulumi.export("address", registry.address)
 pulumi.export("caCertificate", registry.ca_certificate)
+pulumi.export("user", registry.user)
+pulumi.export("password", registry.password)

@@ -45,10 +45,11 @@ def until(condition: Callable[[], bool], what: str, patience: float = PATIENCE) 
 class SecureClient(RegistryClient):
     """Speaks HTTPS and trusts one certificate authority, nothing else."""
 
-    def __init__(self, address: str, ca_file: Path) -> None:
+    def __init__(self, address: str, ca_file: Path, login: tuple[str, str] | None = None) -> None:
         super().__init__(address)
         self.base = f"https://{address}"
         self.session.verify = str(ca_file)
+        self.session.auth = login
 
     def answers(self) -> bool:
         """Whether the registry serves; a restart in place makes it refuse connections for a moment."""
@@ -129,35 +130,59 @@ class Stack:
         path.write_text(self.address_resource()["caBundle"])
         return path
 
+    def login(self) -> tuple[str, str] | None:
+        """The user whose password the stack made, None where no login is demanded."""
+        if self.address_resource().get("auth", "none") == "none":
+            return None
+        outputs = self.engine.outputs(secrets=True)
+        return outputs["user"], outputs["password"]
+
     def client(self) -> SecureClient:
-        client = SecureClient(self.address_resource()["address"], self.ca_file())
+        client = SecureClient(self.address_resource()["address"], self.ca_file(), self.login())
         until(client.answers, "the registry answers")
         return client
 
-    def skopeo_push(self, archive: Path, name: str, *, retries: int = 0) -> None:
-        """Push a docker archive as `name`, `repository:tag`, trusting the published authority alone."""
-        self._skopeo("--dest-cert-dir", f"docker-archive:{archive}", self._remote(name), retries)
+    def pull_by_default(self) -> None:
+        """Give the pods of the namespace's default service account the Secret to pull with."""
+        secret = {"imagePullSecrets": [{"name": f"{self.namespace}-pull"}]}
+        self.kubectl("patch", "serviceaccount", "default", f"--patch={json.dumps(secret)}")
+
+    def skopeo_push(
+        self, archive: Path, name: str, *, retries: int = 0, login: tuple[str, str] | None = None
+    ) -> None:
+        """Push a docker archive as `name`, `repository:tag`, trusting the published authority alone.
+
+        `login` is another one than the stack's.
+        """
+        self._skopeo("dest", f"docker-archive:{archive}", self._remote(name), retries, login or self.login())
 
     def skopeo_pull(self, name: str, archive: Path, *, retries: int = 0) -> None:
         """Pull `name` into a docker archive."""
-        self._skopeo("--src-cert-dir", self._remote(name), f"docker-archive:{archive}:{name}", retries)
+        self._skopeo("src", self._remote(name), f"docker-archive:{archive}:{name}", retries, self.login())
 
     def podman_push_and_pull(self, archive: Path, name: str) -> tuple[str, str]:
         """Push a docker archive as `name`, forget it and pull it: the image's id before and after."""
         # Podman takes no run folder whose path is longer than 50 characters.
         with tempfile.TemporaryDirectory(dir="/tmp") as own:
 
-            def podman(*words: str) -> str:
+            def podman(*words: str, stdin: str | None = None) -> str:
                 folders = (f"--root={own}/storage", f"--runroot={own}/run", f"--tmpdir={own}/tmp")
                 plain = ("--storage-driver=vfs", "--cgroup-manager=cgroupfs", "--events-backend=none")
-                return run(["podman", *folders, *plain, *words], what=f"podman {words[0]}").strip()
+                return run(
+                    ["podman", *folders, *plain, *words], what=f"podman {words[0]}", stdin=stdin
+                ).strip()
 
             trust = f"--cert-dir={self._trust()}"
+            logins = f"--authfile={own}/logins"
+            if login := self.login():
+                user = f"--username={login[0]}"
+                address = self.address_resource()["address"]
+                podman("login", trust, logins, user, "--password-stdin", address, stdin=login[1])
             loaded = podman("load", "--quiet", f"--input={archive}").partition("Loaded image: ")[2]
             before = podman("image", "inspect", "--format={{.Id}}", loaded)
-            podman("push", "--quiet", trust, loaded, self._remote(name))
+            podman("push", "--quiet", trust, logins, loaded, self._remote(name))
             podman("rmi", "--force", before)
-            return before, podman("pull", "--quiet", trust, self._remote(name))
+            return before, podman("pull", "--quiet", trust, logins, self._remote(name))
 
     def _trust(self) -> Path:
         """A folder with the published authority alone, as these clients want it."""
@@ -172,9 +197,13 @@ class Stack:
     def _remote(self, name: str) -> str:
         return f"docker://{self.address_resource()['address']}/{name}"
 
-    def _skopeo(self, trust: str, source: str, target: str, retries: int) -> None:
-        command = ["skopeo", "copy", "--quiet", f"--retry-times={retries}", trust, self._trust()]
-        run([*command, source, target], what="copying an image")
+    def _skopeo(
+        self, end: str, source: str, target: str, retries: int, login: tuple[str, str] | None
+    ) -> None:
+        """Copy an image; `end`, src or dest, is the one that is the registry's."""
+        creds = f"--{end}-creds={login[0]}:{login[1]}" if login else f"--{end}-no-creds"
+        options = [f"--retry-times={retries}", f"--{end}-cert-dir={self._trust()}", creds]
+        run(["skopeo", "copy", "--quiet", *options, source, target], what="copying an image")
 
     def has_blob(self, content: bytes) -> bool:
         """Whether the blob's file is on the node's disk."""

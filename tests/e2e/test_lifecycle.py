@@ -37,7 +37,8 @@ MULTI = index(
 
 @pytest.fixture(scope="module")
 def stack(make_stack: MakeStack) -> Stack:
-    stack = make_stack("lifecycle", **FAST)
+    # The kubelet pulls for a pod of the stack's own namespace.
+    stack = make_stack("lifecycle", **FAST, **{"pullSecrets.namespaces[0]": "e2e-lifecycle"})
     stack.up()
     return stack
 
@@ -119,12 +120,13 @@ def test_what_was_pruned_can_be_pushed_again(client: SecureClient) -> None:
 
 
 def test_an_image_that_a_pod_runs_stays_without_its_tag(stack: Stack, client: SecureClient) -> None:
-    """The pod pulls it from this registry; then the tag moves on, and only the pod's status names it."""
+    """The pod pulls it from here, with a login; then the tag moves on, and only the pod's status names it."""
     resource = stack.address_resource()
     trust_registry(stack.place, resource["addresses"], resource["caBundle"])
     (pause,) = [made for made in images() if made.config.reference == PAUSE_REFERENCE]
     stack.skopeo_push(build_image(pause), "service:v1")
     running = client.get_manifest("service", "v1")
+    stack.pull_by_default()
     stack.kubectl("create", "deployment", "service", f"--image={resource['address']}/service:v1")
     stack.kubectl("rollout", "status", "deployment/service", "--timeout=60s")
 

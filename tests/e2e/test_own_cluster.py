@@ -160,7 +160,12 @@ def test_a_yes_deploys_and_down_says_where_the_images_stay(cluster: Place, user:
     said = ended.said.partition("Registry:     https://")[2]
     address = said.split()[0]
     assert address.endswith(f":{CONFIG['nodePort']}")
-    client = SecureClient(address, CHECKOUT / "build" / "registry-ca.crt")
+    # The command is the one that is printed for the reader to run.
+    read = ended.said.partition("docker here:\n")[2].partition(" |\n")[0].strip()
+    shell = ["sh", "-c", read]
+    password = subprocess.check_output(shell, cwd=CHECKOUT, env=user.environment, text=True).strip()
+    assert password not in ended.said
+    client = SecureClient(address, CHECKOUT / "build" / "registry-ca.crt", ("admin", password))
     until(client.answers, "the registry answers")
 
     ended = user.make_and_answer("no", "down")

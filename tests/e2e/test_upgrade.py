@@ -51,7 +51,11 @@ def upgraded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     client = before.client()
     client.push("team/app", IMAGE, "1")
     was = {**identities(before), **before.engine.outputs()}
+    preview = stack.engine.preview()
+    assert "a login is demanded from now on" in preview, preview
     stack.up()
+    assert client.request("GET", "/v2/", 401)
+    client.session.auth = stack.login()
     yield was, client
 
 

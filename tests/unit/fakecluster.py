@@ -20,8 +20,8 @@ TOKEN = "a-token"
 class FakeCluster:
     """What the API answers with; `refuse` is a path prefix that gets a 403.
 
-    `addresses` are those that the address resource of a namespace names, `claims` by NAMESPACE/NAME,
-    `namespaces` have each its labels.
+    `addresses` are those that the address resource of a namespace names, and `auths` what it says of logins;
+    `claims` by NAMESPACE/NAME, `namespaces` have each its labels.
     """
 
     nodes: list[dict[str, Any]] = field(default_factory=lambda: [node("n1", InternalIP="10.0.0.1")])
@@ -30,7 +30,8 @@ class FakeCluster:
     classes: list[dict[str, Any]] = field(default_factory=lambda: [storage_class("standard", default=True)])
     claims: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     addresses: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    namespaces: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    auths: dict[str, str] = field(default_factory=dict[str, str])
+    namespaces: dict[str, dict[str, str]] = field(default_factory=lambda: {"default": {}, "kube-system": {}})
     refuse: str = "/none"
     asked: list[str] = field(default_factory=list[str])
     port: int = 0
@@ -61,6 +62,8 @@ class FakeCluster:
             return []
         if path == "/api/v1/nodes":
             return self.nodes
+        if path == "/api/v1/namespaces":
+            return [{"metadata": {"name": name}} for name in self.namespaces]
         if path == "/api/v1/services":
             return self.services
         if path == "/apis/storage.k8s.io/v1/storageclasses":
@@ -86,7 +89,8 @@ class FakeCluster:
         known = above == "/apis/docker-registry.internal/v1" and resource == "registryaddresses/registry"
         if not known or namespace not in self.addresses:
             return None
-        return {"kind": "RegistryAddress", "spec": {"addresses": self.addresses[namespace]}}
+        auth = {"auth": self.auths[namespace]} if namespace in self.auths else {}
+        return {"kind": "RegistryAddress", "spec": {"addresses": self.addresses[namespace], **auth}}
 
 
 def node(name: str, *, ready: bool = True, **addresses: str | list[str]) -> dict[str, Any]:

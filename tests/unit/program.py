@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import runpy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -124,8 +124,12 @@ def run(
     config: Mapping[str, object],
     provider: Mapping[str, str],
     main: Path | Callable[[], object] = ROOT / "__main__.py",
+    secret_keys: Sequence[str] = (),
 ) -> Graph:
-    """Runs the program `main` with `config`, and `provider` for `kubernetes:`."""
+    """Runs the program `main` with `config`, and `provider` for `kubernetes:`.
+
+    `secret_keys` are the keys whose values the stack's file holds encrypted.
+    """
     given = {key: _text(value) for key, value in config.items()}
     monitor = _Monitor()
     # The mocks bring a stack along only where there is none: without this, the last run's outputs stay.
@@ -140,7 +144,8 @@ def run(
     )
     set_all_config(
         {f"{PROJECT}:{key}": text for key, text in given.items()}
-        | {f"kubernetes:{key}": text for key, text in provider.items()}
+        | {f"kubernetes:{key}": text for key, text in provider.items()},
+        [f"{PROJECT}:{key}" for key in secret_keys],
     )
     outputs: dict[str, Any] = {}
     secrets: set[str] = set()

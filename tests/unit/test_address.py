@@ -36,6 +36,7 @@ def test_the_address_is_published_in_the_cluster(deploy: Deploy) -> None:
         "address": "registry.example.com:32000",
         "addresses": ["registry.example.com:32000", "192.0.2.1:32000"],
         "caBundle": "certificate registry-certificates-ca",
+        "auth": "htpasswd",
         "serviceRef": {"name": "registry", "namespace": "images", "port": 5000},
     }
     assert graph.one(DEFINITION).urn in address.dependencies
@@ -59,6 +60,7 @@ def test_the_definition_has_a_structural_schema_and_columns(deploy: Deploy) -> N
     assert (version["name"], version["served"], version["storage"]) == ("v1", True, True)
     assert [(c["name"], c["jsonPath"]) for c in version["additionalPrinterColumns"]] == [
         ("Address", ".spec.address"),
+        ("Auth", ".spec.auth"),
         ("Addresses", ".spec.addresses"),
         ("Service", ".spec.serviceRef.name"),
         ("Ready", '.status.conditions[?(@.type=="Ready")].status'),

@@ -56,6 +56,7 @@ def test_keys_are_elliptic_and_each_its_own(deploy: Deploy) -> None:
         "registry-certificates-ca-key",
         "registry-certificates-server-key",
         "registry-http-secret",
+        "registry-password-1",
     }
     for name in ("registry-certificates-ca-key", "registry-certificates-server-key"):
         assert (keys[name]["algorithm"], keys[name]["ecdsaCurve"]) == ("ECDSA", "P256")

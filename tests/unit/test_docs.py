@@ -32,6 +32,11 @@ def test_every_default_in_the_table_is_the_real_one() -> None:
 _BESIDE = {
     "exposure": {"externalHosts": '["a.example"]'},
     "redis": {"cache": "redis"},
+    # Asked only where `auth` says so, and there has to be one then.
+    "token": {
+        "auth": "token",
+        "token": json.dumps({"realm": "https://z", "service": "b", "issuer": "c", "jwks": {"keys": []}}),
+    },
     "replicas": {
         "storage": json.dumps(
             {"kind": "persistentVolumeClaim", "size": "1Gi", "accessModes": ["ReadWriteMany"]}
@@ -49,6 +54,12 @@ def test_each_default_differs_from_what_the_table_might_say_instead() -> None:
         "exposure": json.dumps({"kind": "ClusterIP"}),
         "namespace": "other",
         "createNamespace": "false",
+        "auth": "none",
+        "users": '{"anna": "first"}',
+        "passwordGeneration": "2",
+        "htpasswd": '{"secretName": "logins"}',
+        "token": json.dumps({"realm": "https://a", "service": "b", "issuer": "c", "jwks": {"keys": []}}),
+        "pullSecrets": '{"namespaces": ["default"]}',
         "registryImage": "registry:2",
         "gcImage": "python:3.11",
         "storage": json.dumps({"path": "/srv"}),
@@ -84,6 +95,8 @@ def test_the_sample_has_every_key_and_is_accepted() -> None:
     examples = {
         "externalHosts",
         "exposure",
+        "users",
+        "pullSecrets",
         "storage",
         "registryConfig",
         "pod",

@@ -65,6 +65,9 @@ def test_inside_a_program_the_host_comes_from_elsewhere_and_the_address_goes_on(
     web = graph.one("kubernetes:apps/v1:Deployment", "web")
     (container,) = web.inputs["spec"]["template"]["spec"]["containers"]
     assert container["image"] == "registry.example.com:32000/team/web:1"
+    (secret,) = web.inputs["spec"]["template"]["spec"]["imagePullSecrets"]
+    pulling = graph.one("kubernetes:core/v1:Secret", "images-pull-default").inputs["metadata"]
+    assert (pulling["namespace"], pulling["name"]) == ("default", secret["name"])
     assert len({r.provider for r in graph.resources if r.type.startswith("kubernetes:")}) == 1
 
 

@@ -10,14 +10,18 @@ from tests.unit.parts import ACCOUNT, BINDING, CONFIG_MAP, DEFINITION, DEPLOYMEN
 
 def test_outputs_are_the_address_the_ca_the_namespace_and_where_the_data_is(deploy: Deploy) -> None:
     graph = deploy(externalHosts=["registry.example.com", "2001:db8::7"], namespace="images")
-    assert graph.outputs == {
+    outputs = dict(graph.outputs)
+    assert len(outputs.pop("password")) == 32
+    assert outputs == {
+        "auth": "htpasswd",
+        "user": "admin",
         "address": "registry.example.com:32000",
         "addresses": ["registry.example.com:32000", "[2001:db8::7]:32000"],
         "caCertificate": "certificate registry-certificates-ca",
         "namespace": "images",
         "data": "/var/lib/docker-registry-images on the node that runs the registry",
     }
-    assert graph.secret_outputs == frozenset()
+    assert graph.secret_outputs == {"password"}
 
 
 def test_outputs_name_the_node_of_the_data(deploy: Deploy) -> None:

@@ -86,6 +86,7 @@ def test_the_registry_container(deploy: Deploy) -> None:
         "/var/lib/registry": ("data", False),
         "/etc/distribution": ("config", True),
         "/etc/registry-tls": ("tls", True),
+        "/etc/registry-auth": ("auth", True),
     }
     assert volumes(graph)["tls"]["secret"] == {
         "secretName": "registry-tls-0a1b2c3d",

@@ -128,7 +128,15 @@ def test_a_pull_through_cache_has_no_pruner_and_a_claim(deploy: Deploy) -> None:
     assert [each["name"] for each in pod["containers"]] == ["registry"]
     assert [each["name"] for each in pod["initContainers"]] == ["claim"]
     assert "shareProcessNamespace" not in pod
-    assert set(volumes(graph)) == {"data", "config", "tls", "prune", "cluster-access", "scratch"}
+    assert set(volumes(graph)) == {
+        "data",
+        "config",
+        "tls",
+        "auth",
+        "prune",
+        "cluster-access",
+        "scratch",
+    }
     used = {volume for name in ("registry", "claim") for volume, _ in mounts(graph, name).values()}
     assert used == set(volumes(graph))
     metadata = graph.one(DEPLOYMENT).inputs["spec"]["template"]["metadata"]
