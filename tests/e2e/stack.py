@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,8 @@ class Stack:
     engine: Engine
     node_port: int
     scratch: Path
+    logins: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]], repr=False)
+    """The login since the last `up`: clients want it often, and the engine is slow to answer."""
 
     @property
     def namespace(self) -> str:
@@ -81,6 +83,7 @@ class Stack:
     def up(self, **config: str) -> str:
         """Set what is given over what is set, deploy, and return what the engine said."""
         self.engine.configure(config)
+        self.logins.clear()
         return self.engine.up()
 
     def create(self, config: Mapping[str, str]) -> None:
@@ -134,8 +137,10 @@ class Stack:
         """The user whose password the stack made, None where no login is demanded."""
         if self.address_resource().get("auth", "none") == "none":
             return None
-        outputs = self.engine.outputs(secrets=True)
-        return outputs["user"], outputs["password"]
+        if not self.logins:
+            outputs = self.engine.outputs(secrets=True)
+            self.logins.append((outputs["user"], outputs["password"]))
+        return self.logins[0]
 
     def client(self) -> SecureClient:
         client = SecureClient(self.address_resource()["address"], self.ca_file(), self.login())

@@ -103,6 +103,21 @@ def test_another_password_rolls_no_pod(stack: Stack) -> None:
     assert new[1] in base64.b64decode(pulling["data"][".dockerconfigjson"]).decode()
 
 
+def test_a_provider_that_replaces_secrets_rolls_no_pod_either(stack: Stack) -> None:
+    """As one that a program brings along does by default: the Secret goes and comes under the same name."""
+    pod = stack.pod()["metadata"]["uid"]
+    (before,) = [
+        found for found in stack.objects("secrets") if found["metadata"]["name"] == "registry-logins"
+    ]
+    stack.up(**{"kubernetes:enableSecretMutable": "false", "passwordGeneration": "3"})
+    login = stack.login()
+    assert login
+    takes_up(stack, login, "generation-3")
+    (after,) = [found for found in stack.objects("secrets") if found["metadata"]["name"] == "registry-logins"]
+    assert after["metadata"]["uid"] != before["metadata"]["uid"]
+    assert stack.pod()["metadata"]["uid"] == pod
+
+
 def secrets_of(stack: Stack) -> Iterator[tuple[str, str]]:
     """What is in the namespace's Secrets, and what that is derived from, each with its name."""
     login = stack.login()
