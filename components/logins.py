@@ -21,6 +21,7 @@ from .cluster import SERVICE
 
 MADE_USER = "admin"
 
+_SECRET = f"{SERVICE}-logins"
 _VOLUME = "auth"
 _FOLDER = "/etc/registry-auth"
 _HTPASSWD = "htpasswd"
@@ -44,7 +45,7 @@ class Logins:
     """What the registry's pod takes over, and what people log in with.
 
     `section` is `auth` of config.yml. `user` and `password` are those that were made, None where none were;
-    `passwords` are all that are known here, by name.
+    `passwords` are all that are known here, by name. The pod `needs` what it knows by a fixed name.
     """
 
     section: Mapping[str, Any]
@@ -53,6 +54,7 @@ class Logins:
     user: pulumi.Output[str] | None = None
     password: pulumi.Output[str] | None = None
     passwords: pulumi.Output[Mapping[str, str]] | None = None
+    needs: Sequence[pulumi.Resource] = ()
 
 
 def declare(
@@ -80,14 +82,15 @@ def declare(
     secret = k8s.core.v1.Secret(
         f"{name}-logins",
         metadata=k8s.meta.v1.ObjectMetaArgs(
-            name=f"{SERVICE}-logins", namespace=metadata.namespace, labels=metadata.labels
+            name=_SECRET, namespace=metadata.namespace, labels=metadata.labels
         ),
         string_data={
             _HTPASSWD: pulumi.Output.all(passwords, key).apply(lambda both: htpasswd(both[0], both[1]))
         },
         opts=child,
     )
-    checked = _of_file(secret.metadata.name)
+    # By no output of it: a provider that replaces the Secret would have the Deployment replaced with it.
+    checked = _of_file(_SECRET)
     return Logins(
         checked.section,
         checked.volumes,
@@ -95,6 +98,7 @@ def declare(
         user=None if made is None else pulumi.Output.from_input(MADE_USER),
         password=made,
         passwords=passwords,
+        needs=[secret],
     )
 
 

@@ -145,7 +145,9 @@ class Registry(pulumi.ComponentResource):
                     spec=_pod(settings, shared, tls_secret, http_secret, self.logins, pruner),
                 ),
             ),
-            opts=alone,
+            opts=pulumi.ResourceOptions.merge(
+                alone, pulumi.ResourceOptions(depends_on=list(self.logins.needs))
+            ),
         )
         if several_pods:
             several.budget(f"{name}-budget", home, marks, child)

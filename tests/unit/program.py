@@ -39,6 +39,7 @@ class Resource:
     parent: str
     provider: str
     dependencies: tuple[str, ...]
+    property_dependencies: frozenset[str]  # those of them that a property comes from
     aliases: tuple[tuple[str, bool], ...]  # a former name, and whether it stood directly under the stack then
     delete_before_replace: bool
     retained: bool
@@ -189,6 +190,9 @@ def _resource(urn: str, request: Any) -> Resource:
         parent=request.parent,
         provider=request.provider,
         dependencies=tuple(request.dependencies),
+        property_dependencies=frozenset(
+            urn for each in request.propertyDependencies.values() for urn in each.urns
+        ),
         aliases=tuple((alias.spec.name, alias.spec.noParent) for alias in request.aliases),
         delete_before_replace=request.deleteBeforeReplace,
         retained=request.retainOnDelete,

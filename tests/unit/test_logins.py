@@ -67,6 +67,11 @@ def test_the_file_changes_in_place_and_the_pod_has_all_of_its_folder(deploy: Dep
         "items": [{"key": "htpasswd", "path": "htpasswd"}],
     }
     assert "subPath" not in json.dumps(graph.pod())
+    deployment = graph.one(DEPLOYMENT)
+    assert secret.urn in deployment.dependencies, "made first"
+    assert secret.urn not in deployment.property_dependencies, (
+        "a Secret that is replaced replaces no Deployment"
+    )
 
 
 def test_another_password_is_no_other_pod(deploy: Deploy) -> None:
