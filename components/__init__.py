@@ -6,9 +6,11 @@ registry = DockerRegistry("images", DockerRegistryArgs(node_port=32100, namespac
 pulumi.export("address", registry.address)
 """
 
-from .args import (
+from .args import DockerRegistryArgs
+from .connection import ClusterError
+from .docker_registry import DockerRegistry
+from .objects import (
     Container,
-    DockerRegistryArgs,
     Exposure,
     Htpasswd,
     NetworkPolicy,
@@ -20,8 +22,6 @@ from .args import (
     Token,
     Toleration,
 )
-from .connection import ClusterError
-from .docker_registry import DockerRegistry
 from .settings import SettingsError
 
 __all__ = [

@@ -14,8 +14,8 @@ from typing import Any, Literal, cast
 import pulumi
 
 from . import accepted
-from .args import Htpasswd, PullSecrets, Token
 from .inputs import comes, later, made
+from .objects import Htpasswd, PullSecrets, Token
 
 Kind = Literal["htpasswd", "token", "none"]
 Users = Mapping[str, pulumi.Input[str]]

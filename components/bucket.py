@@ -10,8 +10,8 @@ from typing import Any, Literal, cast
 import pulumi
 
 from . import accepted
-from .args import Storage
 from .inputs import known, later
+from .objects import Storage
 
 Encryption = Literal["none", "AES256", "aws:kms"]
 

@@ -10,8 +10,8 @@ from typing import Any, Literal, cast
 import pulumi
 
 from . import accepted
-from .args import Redis
 from .inputs import comes, later, made
+from .objects import Redis
 
 Cache = Literal["none", "inmemory", "redis"]
 KINDS: tuple[Cache, ...] = ("none", "inmemory", "redis")

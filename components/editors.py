@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, ForwardRef, Union, cast, get_args, get_origin
 
-from . import accepted, args
+from . import accepted, args, objects
 from .accepted import camel_case
 from .args import DockerRegistryArgs
 from .settings import KEYS, SettingsError, settle
@@ -219,7 +219,7 @@ def _ref(name: str) -> dict[str, str]:
 def _docstrings() -> dict[str, dict[str, str]]:
     """Class of args -> field -> its docstring; the class's own is that of the empty name."""
     found: dict[str, dict[str, str]] = {}
-    for made in ast.parse(inspect.getsource(args)).body:
+    for made in [part for module in (args, objects) for part in ast.parse(inspect.getsource(module)).body]:
         if not isinstance(made, ast.ClassDef):
             continue
         told = found[made.name] = {"": ast.get_docstring(made) or ""}

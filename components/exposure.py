@@ -9,8 +9,9 @@ from typing import Any, Literal, cast
 import pulumi
 
 from . import accepted
-from .args import DockerRegistryArgs, Exposure
+from .args import DockerRegistryArgs
 from .inputs import later, made
+from .objects import Exposure
 from .pod import PORT
 
 Kind = Literal["NodePort", "LoadBalancer", "ClusterIP", "Ingress"]

@@ -8,9 +8,10 @@ from typing import Any
 import pulumi
 
 from . import accepted, bucket
-from .args import DockerRegistryArgs, Storage
+from .args import DockerRegistryArgs
 from .bucket import Bucket
 from .inputs import later, made
+from .objects import Storage
 
 _PATH = "/var/lib/docker-registry"
 _OF_NEW_CLAIM = ("size", "storage_class", "access_modes", "retain")

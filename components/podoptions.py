@@ -11,8 +11,8 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from . import accepted
-from .args import Container, Pod, Resources, Toleration
 from .inputs import later, made
+from .objects import Container, Pod, Resources, Toleration
 
 _AFFINITIES = ("nodeAffinity", "podAffinity", "podAntiAffinity")
 _REQUIRED, _TERMS = "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"

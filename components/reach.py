@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from . import accepted
-from .args import NetworkPolicy
 from .inputs import made
+from .objects import NetworkPolicy
 
 _PEERS = ("ipBlock", "namespaceSelector", "podSelector")
 

@@ -18,7 +18,7 @@ from pruner.settings.policies import parse_policies
 from pruner.settings.table import TABLE
 
 from . import accepted, auth, bucket, caching, exposure, keeping, overlay, podoptions, reach, several
-from .args import DockerRegistryArgs, RetentionPolicy
+from .args import DockerRegistryArgs
 from .auth import Auth, Pulling
 from .bucket import Bucket
 from .caching import Cache
@@ -26,6 +26,7 @@ from .exposure import Exposed
 from .inputs import comes, known, later, made
 from .keeping import Kept
 from .labels import version
+from .objects import RetentionPolicy
 from .podoptions import PodOptions
 from .reach import Reach
 

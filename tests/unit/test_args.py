@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 from docker_registry_stack.accepted import camel_case
-from docker_registry_stack.args import DockerRegistryArgs, RetentionPolicy, Storage
+from docker_registry_stack.args import DockerRegistryArgs
 from docker_registry_stack.inputs import known
 from docker_registry_stack.keeping import HostPath
+from docker_registry_stack.objects import RetentionPolicy, Storage
 from docker_registry_stack.settings import SettingsError, settle
 from pruner.settings.policies import parse_policies
 from pruner.settings.table import Settings as PrunerSettings

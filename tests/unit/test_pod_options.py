@@ -8,7 +8,8 @@ import pulumi
 import pytest
 
 from docker_registry_stack import podoptions
-from docker_registry_stack.args import Container, DockerRegistryArgs, Pod, Resources, Toleration
+from docker_registry_stack.args import DockerRegistryArgs
+from docker_registry_stack.objects import Container, Pod, Resources, Toleration
 from docker_registry_stack.settings import settle
 from tests.unit.conftest import Deploy
 from tests.unit.parts import DEPLOYMENT, variables
