@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tests.gc.images import Image, artifact, cosign_tag, digest_of, image, index, layer, signature
@@ -21,8 +22,8 @@ def _layer(dice: random.Random) -> bytes:
     return b"layer " + layer(f"{dice.random()}", 24)
 
 
-def images(dice: random.Random) -> list[Image]:
-    """Images that share layers, indexes over some of them, artifacts and signatures about others."""
+def images(dice: random.Random, *, plain: bool = False) -> list[Image]:
+    """Images that share layers, indexes over some; if not `plain`, artifacts and signatures about others."""
     layers = [_layer(dice) for _ in range(6)]
     made = [
         image(dice.sample(layers, dice.randint(1, 4)), f"image {number}", oci=dice.random() < 0.5)
@@ -30,24 +31,25 @@ def images(dice: random.Random) -> list[Image]:
     ]
     for number in range(dice.randint(0, 3)):
         made.append(index(dice.sample(made, min(len(made), dice.randint(1, 3)))))
-        made.append(artifact(f"{number}", subject=dice.choice(made)))
-        made.append(signature(dice.choice(made)))
+        if not plain:
+            made.append(artifact(f"{number}", subject=dice.choice(made)))
+            made.append(signature(dice.choice(made)))
     return made
 
 
-def sound(tree: TreeBuilder, dice: random.Random, now: float) -> None:
+def sound(tree: TreeBuilder, dice: random.Random, now: float, *, plain: bool = False) -> None:
     """Pushes, tags that move on, untagged pushes, signatures, and blobs that nothing refers to.
 
     What one push wrote has one age, and later ones are younger. `now` is before this moment, in seconds since
     the epoch.
     """
-    made = images(dice)
+    made = images(dice, plain=plain)
     moments = sorted((now - age for age in dice.choices((*AGES, AGES[-1], AGES[-1]), k=100)), reverse=True)
     names = dice.sample(NAMES, dice.randint(1, 4))
     for name in names:
         for pushed in dice.sample(made, dice.randint(1, len(made))):
             tags = dice.sample(("1", "2", "latest"), dice.choice((0, 0, 1, 1, 2)))
-            if dice.random() < 0.2:
+            if not plain and dice.random() < 0.2:
                 tags = [cosign_tag(dice.choice(made).digest)]
             tree.push(name, pushed, *tags)
             _settle(tree.root, now, moments.pop())
@@ -72,6 +74,51 @@ def grow_old(root: Path, now: float, dice: random.Random) -> None:
     for path in sorted(walk(root)):
         moment = now - dice.choice((*AGES, AGES[-1], AGES[-1]))
         os.utime(path, (moment, moment), follow_symlinks=False)
+
+
+def go_on(tree: TreeBuilder, dice: random.Random) -> None:
+    """What clients do in the middle of a run: a few pushes, tags and deletions."""
+    for _ in range(dice.randint(0, 3)):
+        dice.choice((_push, _link, _retag, _untag, _delete))(tree, dice)
+
+
+def _push(tree: TreeBuilder, dice: random.Random) -> None:
+    pushed = image([_layer(dice)], f"{dice.random()}")
+    tree.push(dice.choice(NAMES), pushed, *dice.sample(("1", "new"), dice.randint(0, 2)))
+
+
+def _link(tree: TreeBuilder, dice: random.Random) -> None:
+    """A blob that is there is linked once more, as a layer or as a manifest, perhaps in an empty folder."""
+    blob = _any(tree, dice, *_DATA)
+    if blob is not None and blob.parent.parent.parent.name == "sha256":
+        place = dice.choice((tree.layer_path, tree.revision_path))
+        digest = f"sha256:{blob.parent.name}"
+        path = place(dice.choice(NAMES), digest)
+        if not os.path.lexists(path) and not path.parent.is_symlink():
+            with suppress(OSError):  # something else lies on the way
+                write(path, digest.encode())
+
+
+def _retag(tree: TreeBuilder, dice: random.Random) -> None:
+    revision = _any(tree, dice, "repositories/**/_manifests/revisions/sha256/*/link")
+    if revision is not None:
+        name = str(revision.parents[4].relative_to(tree.top / "repositories"))
+        with suppress(OSError):
+            tree.link_tag(name, dice.choice(("1", "latest")), f"sha256:{revision.parent.name}")
+
+
+def _untag(tree: TreeBuilder, dice: random.Random) -> None:
+    tag = _any(tree, dice, "repositories/**/_manifests/tags/*")
+    if tag is not None and tag.is_dir() and not tag.is_symlink():
+        shutil.rmtree(tag)
+
+
+def _delete(tree: TreeBuilder, dice: random.Random) -> None:
+    link = _any(
+        tree, dice, "repositories/**/_layers/sha256/*/link", "repositories/**/revisions/sha256/*/link"
+    )
+    if link is not None and link.is_file():
+        link.unlink()
 
 
 def spoil(tree: TreeBuilder, dice: random.Random) -> None:

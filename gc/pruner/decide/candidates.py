@@ -66,6 +66,19 @@ class Candidates:
         for bucket in self.buckets:
             yield from zip(bucket.unpacked(), bucket.sizes, bucket.mtimes, bucket.links, strict=True)
 
+    def without(self, keys: Set[Key]) -> Candidates:
+        """Those that are not among the keys, of which there are few."""
+        starts = {key[:1].hex() for key in keys}
+        left: list[Bucket] = []
+        for bucket in self.buckets:
+            if bucket.start[-2:] not in starts:
+                left.append(bucket)
+                continue
+            places = [at for at, key in enumerate(bucket.unpacked()) if key not in keys]
+            if places:
+                left.append(bucket.only(places))
+        return Candidates(left)
+
     def old(self, rules: Rules) -> Candidates:
         """Those that are not too young to go."""
         old: list[Bucket] = []

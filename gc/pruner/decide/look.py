@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from pruner.clock import RunTime
 from pruner.decide import retention
-from pruner.decide.candidates import find_candidates
+from pruner.decide.before import Before
+from pruner.decide.candidates import Candidates, find_candidates
 from pruner.decide.configs import with_their_manifests
 from pruner.decide.mark import mark
 from pruner.decide.marks import Marks
@@ -62,7 +63,8 @@ class Observer:
 
     `grace` (seconds) stands apart from the settings, since a read-only window prunes with none.
     `ask_cluster` is None when running images are not to be protected. `repositories` are globs of those in
-    which anything may go (none: in all). `known` is what its looks saw so far.
+    which anything may go (none: in all). `known` is what its looks saw so far, and `before` what they made of
+    it.
     """
 
     storage: Storage
@@ -74,6 +76,7 @@ class Observer:
     progress: Progress
     repositories: tuple[str, ...] = ()
     known: Known = field(default_factory=Known)
+    before: Before = field(default_factory=Before)
 
     def look(
         self,
@@ -98,11 +101,14 @@ class Observer:
     ) -> Look:
         rules, warnings = self._rules()
         is_later, held = held is not None, interrupted if held is None else held
+        if not is_later:
+            self.before.forget()
         with read_errors(self.storage):
             view = self.storage.view()
         self.library.begin(view)
         reader = Reader(view, self.time.clock, self.known)
-        tree = scan(reader, self.progress)
+        # What lies beside what stays was looked for by the first look.
+        tree = scan(reader, self.progress, entered=0 if is_later else None)
         if not self.storage.has_folders:
             tree = with_emptied(tree, reader, {removal.repository for removal in held})
         put_held(tree, held)
@@ -115,14 +121,23 @@ class Observer:
         if rules.only is None:
             names = {name: each.tags.keys() | each.dropped.keys() for name, each in roots.items()}
             warnings += retention.idle(rules.policies, names)
-        marks = mark(tree, roots, self.library, rules, self.progress)
-        candidates = find_candidates(tree.blobs, marks.live, reader, tree.found, self.progress)
+        before = self.before if self.known.keeps else None
+        marks = mark(tree, roots, self.library, rules, self.progress, before)
+        candidates = self._candidates(reader, tree, marks)
         if rules.repositories:
             trashed = ()
         leaving = expired(trashed, tree.blobs, marks.blobs, rules.now, self.settings.trash)
         plan = make_plan(tree, roots, marks, rules, candidates, self.library, leaving)
         self.progress("plan", len(plan.removals))
         return Look(tree, rules, roots, marks, plan, self.library, warnings)
+
+    def _candidates(self, reader: Reader, tree: Tree, marks: Marks) -> Candidates:
+        """Of a later look those of the first that nothing needs now: each is looked at when it is taken."""
+        if self.before.candidates is not None and self.storage.has_folders:
+            return self.before.candidates.without(marks.live.new or set())
+        found = find_candidates(tree.blobs, marks.live, reader, tree.found, self.progress)
+        self.before.candidates = found
+        return found
 
     def _rules(self) -> tuple[Rules, tuple[str, ...]]:
         # The time is taken before anything is listed: what comes during the look is younger than that.

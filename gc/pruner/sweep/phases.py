@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from pruner.decide.compare import misses, pushed_and_deleted
@@ -12,7 +12,7 @@ from pruner.decide.taken import Trashed, is_due
 from pruner.delays import SETTLE
 from pruner.errors import Busy
 from pruner.settings.durations import format_duration
-from pruner.storage import Move
+from pruner.storage import Move, Stat, Storage
 from pruner.sweep import current, journal, state, trash
 from pruner.sweep.journal import Held
 from pruner.sweep.work import Holding, Work
@@ -116,11 +116,8 @@ def quarantine(work: Work, held: Holding, second: Look) -> tuple[Removal, ...]:
     with work.phase("quarantine"):
         blobs = work.first.plan.of("blob")
         blobs = [blob for blob in blobs if blob.path in going and blob.digest not in touched]
-        for number, blob in enumerate(blobs):
+        for blob in _as_seen(work.storage, blobs):
             try:
-                if number % STRETCH == 0:
-                    stretch = blobs[number : number + STRETCH]
-                    work.storage.ahead([current.to_quarantine(each.digest) for each in stretch])
                 if current.quarantine(work.storage, blob.digest):
                     taken.append(blob)
             except OSError as error:
@@ -134,6 +131,25 @@ def quarantine(work: Work, held: Holding, second: Look) -> tuple[Removal, ...]:
             # Nothing shows there what was pushed and deleted meanwhile, which a cache may remember.
             work.caches.flush(held.removals, tuple(taken))
     return tuple(taken)
+
+
+def _as_seen(storage: Storage, blobs: list[Removal]) -> Iterator[Removal]:
+    """The blobs that lie there as the first look saw them, a stretch at a time, each about to be taken.
+
+    Later looks do not look at them themselves, and one that was uploaded again is not taken.
+    """
+    for number in range(0, len(blobs), STRETCH):
+        stretch = blobs[number : number + STRETCH]
+        if storage.has_folders:
+            stats = storage.stat_many([blob.path for blob in stretch])
+            stretch = [blob for blob, stat in zip(stretch, stats, strict=True) if _looks_so(blob, stat)]
+        storage.ahead([current.to_quarantine(blob.digest) for blob in stretch])
+        yield from stretch
+
+
+def _looks_so(blob: Removal, stat: Stat | None) -> bool:
+    seen = blob.stat
+    return stat is not None and seen is not None and (stat.size, stat.mtime) == (seen.size, seen.mtime)
 
 
 def settle(work: Work, quarantined: tuple[Removal, ...]) -> None:

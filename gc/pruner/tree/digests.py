@@ -61,11 +61,16 @@ class Keys(Set[Key]):
     def __init__(self, keys: Iterable[Key] = ()) -> None:
         self._parts: dict[int, list[bytearray]] = {32: [bytearray() for _ in range(256)]}
         self._made: tuple[int, set[Key]] | None = None
+        self.new: set[Key] | None = None
+        """What came in since `note_new_ones` was called."""
         self.update(keys)
 
     def update(self, keys: Iterable[Key]) -> None:
         """Take more in."""
         self._made = None
+        if self.new is not None:
+            keys = list(keys)
+            self.new.update(keys)
         parts = self._parts[32]
         for key in keys:
             if len(key) == 32:
@@ -93,11 +98,10 @@ class Keys(Set[Key]):
     def __len__(self) -> int:
         return sum(len(self.beginning_with(first)) for first in range(256))
 
-    def copy(self) -> Keys:
-        """Another one with the same keys."""
-        copied = Keys()
-        copied._parts = {length: [*map(bytearray, parts)] for length, parts in self._parts.items()}
-        return copied
+    def note_new_ones(self) -> None:
+        """Keep apart, too, what comes in from now on."""
+        if self.new is None:
+            self.new = set()
 
 
 class DigestSet(Set[str]):

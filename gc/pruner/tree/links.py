@@ -114,6 +114,10 @@ class Links(Mapping[str, Link]):
         """What was found of a key that was examined: of a sound link in its place the mtime."""
         return self._known[key]
 
+    def vacant(self) -> list[Key]:
+        """Those examined of which there is no link, nor is one held."""
+        return [key for key, found in self._known.items() if found is None]
+
     def __getitem__(self, digest: str) -> Link:
         link = self.at(key_of(digest)) if layout.is_digest(digest) else None
         if link is None:
