@@ -104,6 +104,7 @@ def test_a_later_look_lists_no_folder_that_did_not_change(pruner: Pruner) -> Non
     counted = count(pruner)
     assert counted["list blobs"] == 0
     assert counted["read blobs"] == 0
+    assert counted["stat blobs"] == 0, "each is looked at when it is taken"
     assert counted["list tags"] == 0
     assert counted["read tags"] == 0
     assert counted["stat tags"] == KEPT_IMAGES, "tags are always looked at themselves"
