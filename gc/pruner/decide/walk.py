@@ -124,8 +124,13 @@ class Walk:
             self._keep_whole(name, sentence)
         if repository.borrowed:
             self._keep_whole(name, "it is reached through a symbolic link")
+        live = self.result.repositories[name].live
         for tag, digest in roots.tags.items():
-            self.pending.append((name, key_of(digest), f"tag {tag}"))
+            key = key_of(digest)
+            if key in images and not self.waiting and (name, key) not in self.referrers:
+                live.add(key)  # an image that leads to no manifest: there is nothing to walk
+            else:
+                self.pending.append((name, key, f"tag {tag}"))
         for digest, reason in roots.pinned.items():
             key = key_of(digest)
             if key in revisions.listed or key in revisions.held:
