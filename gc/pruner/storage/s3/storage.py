@@ -185,11 +185,12 @@ class S3Storage(OneByOne):
         """Move an object to where it was; False, and nothing done, when a newer `target` exists."""
         self._guard.check()
         move = Move(source, target)
-        if _small(move):
-            found = self._bucket.head(self._key(source))
-            if found.origin is not None:
-                self._times.note({target: found.origin})
-        return moves.put_back(self._bucket, self._key(source), self._key(target), small=_small(move))
+        if _small(move) and (origin := self._bucket.head(self._key(source)).origin) is not None:
+            self._times.note({target: origin})
+        done = moves.put_back(self._bucket, self._key(source), self._key(target), small=_small(move))
+        if done and _small(move):
+            self._times.written(target)
+        return done
 
     # -- changing
 

@@ -28,6 +28,7 @@ class Times:
         self._name = above + name
         self._workers = workers
         self._known: dict[str, tuple[float | None, float]] | None = None
+        self._is_newer = False
 
     def forget(self) -> None:
         """Read it again: others may have been at work."""
@@ -41,6 +42,14 @@ class Times:
             known |= new
             self._write()
 
+    def written(self, path: str) -> None:
+        """Note when a link was put back just now: a server may keep metadata that another writing had not."""
+        key = self._head(path)
+        known = self._read()
+        if key is not None and path in known:
+            known[path] = key.mtime, known[path][1]
+            self._is_newer = True
+
     def told(self, keys: Iterable[Key], *, may_write: bool) -> list[Key]:
         """The same keys, without the root before them, those that were put back with the time they had."""
         known = self._read()
@@ -50,7 +59,7 @@ class Times:
         listed = {key.name: key for key in keys if key.name in known}
         doubtful = [path for path, (moment, _) in known.items() if moment is None and path in listed]
         ours: dict[str, float] = {}
-        changed = False
+        changed = self._is_newer
         for path, key in zip(doubtful, side_by_side(self._head, doubtful, self._workers), strict=True):
             if key is None or key.origin is None:
                 continue
@@ -67,6 +76,7 @@ class Times:
                 changed = True
         if changed and may_write:
             self._write()
+            self._is_newer = False
         return [key._replace(origin=ours[key.name]) if key.name in ours else key for key in keys]
 
     def _head(self, path: str) -> Key | None:
