@@ -155,6 +155,16 @@ def boolean(value: object) -> bool:
     return choice(text(value), "true", "false") == "true"
 
 
+def numbers(value: object, called: str) -> tuple[int, ...]:
+    """Whole numbers above 0, none twice."""
+    found: list[int] = []
+    for entry in cast("list[object]", value) if isinstance(value, list) else [None]:
+        if not re.fullmatch(r"[1-9][0-9]{0,3}", text(entry)) or int(text(entry)) in found:
+            raise ValueError(f"{called} is {value!r}: give a list of whole numbers from 1, each once")
+        found.append(int(text(entry)))
+    return tuple(found)
+
+
 def image(value: object) -> str:
     """An image reference, such as `registry.example.com/team/name:tag`, with a digest if wanted."""
     if isinstance(value, str) and IMAGE.fullmatch(value):

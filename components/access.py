@@ -79,7 +79,7 @@ def account(
     k8s.rbac.v1.ClusterRoleBinding(
         f"{name}-reader",
         metadata=k8s.meta.v1.ObjectMetaArgs(labels=marks),
-        role_ref=_role("ClusterRole", reader.metadata.name),
+        role_ref=role("ClusterRole", reader.metadata.name),
         subjects=subjects,
         opts=child,
     )
@@ -102,7 +102,7 @@ def account(
     k8s.rbac.v1.RoleBinding(
         f"{name}-record",
         metadata=k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=marks),
-        role_ref=_role("Role", keeper.metadata.name),
+        role_ref=role("Role", keeper.metadata.name),
         subjects=subjects,
         opts=child,
     )
@@ -115,7 +115,8 @@ def _rule(group: str, resource: str, verb: str, name: str | None = None) -> k8s.
     )
 
 
-def _role(kind: str, name: pulumi.Input[str]) -> k8s.rbac.v1.RoleRefArgs:
+def role(kind: str, name: pulumi.Input[str]) -> k8s.rbac.v1.RoleRefArgs:
+    """What a binding refers to."""
     return k8s.rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind=kind, name=name)
 
 

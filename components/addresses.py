@@ -23,12 +23,13 @@ Knock = Callable[[str, int], bool]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node by name, with its addresses; whether the cluster counts on it."""
+    """A node by name, with its addresses and its kubelet's version; whether the cluster counts on it."""
 
     name: str
     ready: bool
     external: tuple[str, ...]
     internal: tuple[str, ...]
+    kubelet: str = ""
 
 
 def answers(host: str, port: int) -> bool:

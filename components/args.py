@@ -20,17 +20,21 @@ from .objects import (
     Exposure,
     Htpasswd,
     NetworkPolicy,
+    NodeTrust,
     Pod,
     PullSecrets,
     Redis,
     RetentionPolicy,
     Storage,
+    Tls,
     Token,
 )
 
 _PRUNER = PrunerSettings()
 
-SECRETS = frozenset({"users", "password", "registry_config", "secret_key", "sentinel_password"})
+SECRETS = frozenset(
+    {"users", "password", "registry_config", "secret_key", "sentinel_password", "key", "ca_key"}
+)
 """The fields, of whichever object, that nothing shows in plain text."""
 
 
@@ -44,6 +48,14 @@ class DockerRegistryArgs:
     """DNS names or IP addresses under which clients reach the nodes; if left out, the addresses of the nodes"""
     exposure: Exposure | None = Exposure()
     """How clients outside the cluster reach it; the nodes' port if left out"""
+    tls: Tls | None = Tls()
+    """The certificate and whom clients trust for it, by default an authority of the stack's own"""
+    node_trust: NodeTrust | None = NodeTrust()
+    """Have every node trust the registry, so that pods pull from it"""
+    ca_namespaces: list[str] | None = None
+    """Other namespaces that get the ConfigMap with whom to trust, such as trust-manager's"""
+    local_registry_hosting: str | None = "none"
+    """Tell tools of the registry in kube-public, as KEP-1755 has it: a link to what people read of it, or none"""
     namespace: pulumi.Input[str] | None = "docker-registry"
     """The namespace that is filled"""
     create_namespace: bool | None = True

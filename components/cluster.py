@@ -16,14 +16,16 @@ from typing import Any, cast
 import pulumi
 from urllib3.exceptions import HTTPError
 
-from . import addresses, auth, volumes
+from . import addresses, auth, trust, volumes
 from .addresses import Node
 from .bucket import Bucket
 from .connection import CHOOSE, ClusterError, OutOfReachError, client, connect
 from .definition import GROUP, NAME, PLURAL, VERSION
+from .identity import Identity, InSecret
 from .inputs import known
 from .keeping import HostPath, Kept
 from .settings import Settings
+from .trust import Published
 
 SERVICE = "registry"
 
@@ -42,28 +44,35 @@ _CHECKS = "that the port is free, that storage.node is a node, and what other re
 class Cluster:
     """What was found: the nodes by name, the Services, the definition of the address resource and our own.
 
-    `definition` is None where there is none, `address` what our address resource says, empty for none.
-    `namespaces` are those there are, asked for only where Secrets to pull with are to be made.
-    `classes` are the StorageClasses, `claim` the persistentVolumeClaim that is configured, None for none;
-    `home` is the namespace if it is not to be made, None where there is none.
+    `definition` is None where there is none, `address` what our address resource says, empty for none, and
+    `published` whom it has clients trust. `namespaces` are asked for where Secrets to pull with are made.
+    `classes` are the StorageClasses; `claim` and `secret` are what storage and tls name, `home` is the
+    namespace if it is not to be made: None for what is not there.
     """
 
     nodes: tuple[Node, ...]
     services: tuple[Mapping[str, Any], ...]
     definition: Mapping[str, Any] | None
     address: Mapping[str, Any]
+    published: Published
     namespaces: tuple[str, ...]
     classes: tuple[Mapping[str, Any], ...]
     claim: Mapping[str, Any] | None
     home: Mapping[str, Any] | None
+    secret: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Surveyed:
-    """What follows: the hosts to publish where none is configured, and the definition that is there."""
+    """What follows: the hosts to publish where none is configured, and the definition that is there.
+
+    `ca` is the authority that the Secret of tls names, None for none; `kubelets` are the nodes' versions.
+    """
 
     hosts: tuple[str, ...]
     definition: Mapping[str, Any] | None
+    ca: str | None = None
+    kubelets: tuple[str, ...] = ()
 
 
 def survey(settings: Settings, *, of_another_provider: bool) -> Surveyed:
@@ -73,18 +82,24 @@ def survey(settings: Settings, *, of_another_provider: bool) -> Surveyed:
     cluster `of_another_provider`, one that the program brings along, cannot be asked from here.
     """
     discover = settings.external_hosts == ()
+    unknown_ca = isinstance(settings.tls.served, InSecret) and settings.tls.ca is None
     if of_another_provider:
         if discover:
             raise ClusterError(
                 "the nodes of a cluster that a provider of the program leads to are not known beforehand: "
                 "set externalHosts to the names or addresses that lead there"
             )
+        if unknown_ca:
+            raise ClusterError(
+                "the Secret of tls.secretName is behind a provider of the program and cannot be read here: "
+                "set tls.ca to whom clients are to trust, empty for what systems trust anyway"
+            )
         pulumi.log.info(f"not checked, as the provider is the program's: {_CHECKS}")
         return Surveyed((), None)
     try:
         cluster = read(settings)
     except OutOfReachError as error:
-        if discover or not pulumi.runtime.is_dry_run():
+        if discover or unknown_ca or not pulumi.runtime.is_dry_run():
             raise
         pulumi.log.warn(f"not checked: {_CHECKS}, since {error}")
         return Surveyed((), None)
@@ -96,15 +111,16 @@ def survey(settings: Settings, *, of_another_provider: bool) -> Surveyed:
         )
     port = known(settings.exposure.node_port)
     hosts = (
-        addresses.choose(cluster.nodes, _hosts(cluster.address), _families(settings, cluster), port)
+        addresses.choose(cluster.nodes, cluster.published.hosts, _families(settings, cluster), port)
         if discover
         else ()
     )
-    return Surveyed(hosts, cluster.definition)
+    ca = trust.check(settings.tls, cluster.published, cluster.secret, hosts or settings.named_hosts)
+    return Surveyed(hosts, cluster.definition, ca, tuple(node.kubelet for node in cluster.nodes))
 
 
 def read(settings: Settings) -> Cluster:
-    """What the cluster has. Raises ClusterError."""
+    """What the cluster has of what is configured. Raises ClusterError."""
     namespace = known(settings.namespace)
     api = connect()
     core = client.CoreV1Api(api)
@@ -128,6 +144,7 @@ def read(settings: Settings) -> Cluster:
             client.StorageV1Api(api).list_storage_class(_request_timeout=_TIMEOUT, _preload_content=False)
         )
         claim = _claim(core, namespace, settings.storage)
+        secret = _secret(core, namespace, settings.tls)
         home = _one(core.read_namespace, namespace) if namespace and not settings.create_namespace else None
     except client.ApiException as error:
         raise OutOfReachError(
@@ -142,11 +159,13 @@ def read(settings: Settings) -> Cluster:
         nodes=found,
         services=tuple(services),
         definition=next(iter(definitions), None),
-        address=address,
+        address=cast("dict[str, Any]", address.get("spec") or {}),
+        published=trust.published(address),
         namespaces=tuple(each["metadata"]["name"] for each in namespaces),
         classes=tuple(classes),
         claim=claim,
         home=home,
+        secret=secret,
     )
 
 
@@ -223,7 +242,7 @@ def _families(settings: Settings, cluster: Cluster) -> frozenset[str]:
 
 
 def _address(api: Any, namespace: str) -> Mapping[str, Any]:
-    """What the registry's address resource says; empty where there is none."""
+    """The registry's address resource; empty where there is none."""
     try:
         found = client.CustomObjectsApi(api).get_namespaced_custom_object(
             GROUP, VERSION, namespace, PLURAL, SERVICE, _request_timeout=_TIMEOUT
@@ -232,17 +251,19 @@ def _address(api: Any, namespace: str) -> Mapping[str, Any]:
         if error.status == _MISSING:
             return {}
         raise
-    return cast("dict[str, Any]", found.get("spec") or {})
-
-
-def _hosts(address: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(_host(each) for each in address.get("addresses") or ())
+    return found
 
 
 def _claim(core: Any, namespace: str | None, storage: Kept) -> Mapping[str, Any] | None:
     """The claim that the storage names; None where there is none, or where its name is not known yet."""
     name = None if isinstance(storage, HostPath | Bucket) else known(storage.claim)
     return _one(core.read_namespaced_persistent_volume_claim, name, namespace) if name and namespace else None
+
+
+def _secret(core: Any, namespace: str | None, tls: Identity) -> Mapping[str, Any] | None:
+    """The Secret that the key tls names; None where there is none, or where its name is not known yet."""
+    name = known(tls.served.secret) if isinstance(tls.served, InSecret) else None
+    return _one(core.read_namespaced_secret, name, namespace) if name and namespace else None
 
 
 def _one(read: Any, *names: str) -> Mapping[str, Any] | None:
@@ -253,10 +274,6 @@ def _one(read: Any, *names: str) -> Mapping[str, Any] | None:
         if error.status == _MISSING:
             return None
         raise
-
-
-def _host(address: str) -> str:
-    return address.rpartition(":")[0].removeprefix("[").removesuffix("]")
 
 
 def _items(response: Any) -> list[dict[str, Any]]:
@@ -279,4 +296,5 @@ def _node(item: Mapping[str, Any]) -> Node:
         ready=conditions.get("Ready") == "True",
         external=tuple(address for kind, address in given if kind == "ExternalIP"),
         internal=tuple(address for kind, address in given if kind == "InternalIP"),
+        kubelet=cast("dict[str, str]", status.get("nodeInfo") or {}).get("kubeletVersion", ""),
     )

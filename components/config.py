@@ -21,6 +21,9 @@ _JSON = (
     "htpasswd",
     "token",
     "pullSecrets",
+    "tls",
+    "nodeTrust",
+    "caNamespaces",
     "storage",
     "redis",
     "registryConfig",
@@ -29,7 +32,7 @@ _JSON = (
     "retention",
 )
 
-SECRET = frozenset({"redis", "registryConfig", "storage", "users"})
+SECRET = frozenset({"redis", "registryConfig", "storage", "tls", "users"})
 """The keys that may hold a secret, which no sentence quotes."""
 
 

@@ -75,6 +75,9 @@ def provider(name: str, opts: pulumi.ResourceOptions) -> k8s.Provider:
         # Other passwords are other content of the Secret that the pod has mounted; those that are to roll it
         # are immutable.
         more["enable_secret_mutable"] = True
+    if more["enable_config_map_mutable"] is None:
+        # Those that others find by name change in place; the others are immutable, and renamed all the same.
+        more["enable_config_map_mutable"] = True
     settings = given.get_object("kubeClientSettings")
     return k8s.Provider(
         name,

@@ -11,6 +11,7 @@ import pulumi
 
 from . import auth, bucketcheck, connection, logins
 from .accepted import camel_case
+from .announcement import Announcement
 from .args import SECRETS, DockerRegistryArgs
 from .bucket import Bucket, called
 from .certificates import Certificates
@@ -19,6 +20,8 @@ from .external_address import ExternalAddress
 from .keeping import HostPath
 from .labels import Labels, selector
 from .monitoring.objects import Monitoring
+from .nodes.folders import usual
+from .nodes.objects import NodeTrust
 from .pod import PORT
 from .registry import Registry, names_inside
 from .settings import Settings, settle
@@ -73,6 +76,8 @@ class DockerRegistry(pulumi.ComponentResource):
         hosts = pulumi.Output.from_input(settings.external_hosts or cluster.hosts)
         certificates = Certificates(
             f"{name}-certificates",
+            identity=settings.tls,
+            found_ca=cluster.ca,
             owner=f"{pulumi.get_stack()}/{name}",
             hosts=pulumi.Output.all(hosts, settings.namespace).apply(
                 lambda both: [*both[0], *names_inside(both[1])]
@@ -91,6 +96,7 @@ class DockerRegistry(pulumi.ComponentResource):
             service=registry.service,
             ca_pem=certificates.ca_pem,
             auth=auth.kind(settings.auth),
+            authorities=settings.tls.authorities,
             defined=cluster.definition,
             opts=child,
         )
@@ -118,6 +124,25 @@ class DockerRegistry(pulumi.ComponentResource):
         self.addresses = published.addresses
         self.internal_address = internal
         self.ca_certificate = certificates.ca_pem
+        Announcement(
+            f"{name}-announcement",
+            settings=settings,
+            labels=labels,
+            ca_pem=self.ca_certificate,
+            address=self.address,
+            internal_address=self.internal_address,
+            opts=child,
+        )
+        if settings.node_trust is not None:
+            NodeTrust(
+                f"{name}-nodes",
+                settings=settings,
+                folders=settings.node_trust.folders or usual(cluster.kubelets),
+                labels=labels,
+                addresses=self.addresses,
+                ca_pem=self.ca_certificate,
+                opts=child,
+            )
         self.namespace = registry.namespace
         self.service = registry.service
         self.auth = pulumi.Output.from_input(cast("str", auth.kind(settings.auth)))

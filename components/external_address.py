@@ -11,7 +11,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from . import definition, pod
+from . import definition, pod, trust
 from .cluster import SERVICE
 from .inputs import endpoint
 from .labels import Labels
@@ -34,10 +34,14 @@ class ExternalAddress(pulumi.ComponentResource):
         service: pulumi.Input[str],
         ca_pem: pulumi.Input[str],
         auth: str,
+        authorities: Sequence[int],
         defined: Mapping[str, Any] | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`defined` is the definition that the cluster has, None where there is none or it is not known."""
+        """`authorities` are the numbers of the stack's own in `ca_pem`.
+
+        `defined` is the definition that the cluster has, None where there is none or it is not known.
+        """
         super().__init__("docker-registry:index:ExternalAddress", name, {"hosts": hosts, "port": port}, opts)
         self.addresses = pulumi.Output.all(hosts, port).apply(
             lambda both: [endpoint(host, both[1]) for host in both[0]]
@@ -49,7 +53,10 @@ class ExternalAddress(pulumi.ComponentResource):
             api_version=f"{definition.GROUP}/{definition.VERSION}",
             kind=definition.KIND,
             metadata=k8s.meta.v1.ObjectMetaArgs(
-                name=SERVICE, namespace=namespace, labels=labels_of.of("address")
+                name=SERVICE,
+                namespace=namespace,
+                labels=labels_of.of("address"),
+                annotations={trust.AUTHORITIES: ",".join(map(str, authorities))},
             ),
             spec={
                 "address": self.address,

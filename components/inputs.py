@@ -37,6 +37,13 @@ def endpoint(host: str, port: float) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def together(one: Any, other: Any, parse: Callable[[Any, Any], T]) -> pulumi.Input[T]:
+    """The same of two values of which neither says enough alone."""
+    if comes(one) or comes(other):
+        return pulumi.Output.all(one, other).apply(lambda both: parse(*both))
+    return parse(one, other)
+
+
 def made(
     kind: type[A], given: A | Mapping[str, Any], called: Callable[[str], str] = accepted.camel_case
 ) -> A:

@@ -206,6 +206,34 @@ class PullSecrets:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tls:
+    """The certificate that is served and whom clients trust for it; an authority of its own if nothing is given."""
+
+    secret_name: pulumi.Input[str] | None = None
+    """A Secret of the namespace with tls.crt and tls.key, as cert-manager makes it; a renewed one is taken up"""
+    certificate: pulumi.Input[str] | None = None
+    """A certificate to serve, PEM, followed by those that lead to its authority"""
+    key: pulumi.Input[str] | None = None
+    """The private key of the certificate, PEM; a secret"""
+    ca: pulumi.Input[str] | None = None
+    """Authorities that clients are to trust, PEM; empty for those that systems trust anyway"""
+    ca_key: pulumi.Input[str] | None = None
+    """The private key of an authority in ca that is to sign the certificate, PEM; a secret"""
+    authorities: list[int] | None = None
+    """The stack's own authorities by number: the first signs, all are trusted; the first, 1, alone if left out"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeTrust:
+    """Whether every node is made to trust the registry, by a DaemonSet in a namespace of its own."""
+
+    enabled: bool | None = False
+    """Whether it is"""
+    folders: list[str] | None = None
+    """Where the nodes' runtimes look, absolute paths; if left out, where containerd, Docker and CRI-O do"""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RetentionPolicy:
     """Which tags of some repositories stay; of several policies the first that matches a tag decides."""
 

@@ -101,15 +101,19 @@ def secret_variable(name: str, secret: pulumi.Input[str] | None, key: str) -> k8
 
 
 def secret_volume(
-    volume: str, secret: pulumi.Input[str], mode: int, files: Sequence[str]
+    volume: str, secret: pulumi.Input[str], mode: int, files: Sequence[str], *, optional: bool | None = None
 ) -> k8s.core.v1.VolumeArgs:
-    """The `files` of a Secret, with `mode`; the pod waits for a Secret or a file that is not there yet."""
+    """The `files` of a Secret, with `mode`.
+
+    The pod waits for a Secret or a file that is not there yet, unless they are `optional`.
+    """
     return k8s.core.v1.VolumeArgs(
         name=volume,
         secret=k8s.core.v1.SecretVolumeSourceArgs(
             secret_name=secret,
             default_mode=mode,
             items=[k8s.core.v1.KeyToPathArgs(key=file, path=file) for file in files],
+            optional=optional,
         ),
     )
 

@@ -21,6 +21,7 @@ from . import (
     service,
     several,
     storage,
+    trust,
 )
 from .certificates import Certificates
 from .cluster import SERVICE
@@ -78,6 +79,7 @@ class Registry(pulumi.ComponentResource):
             ).server
         key = _secret_key(name, child)
         self.logins = logins.declare(name, settings.auth, key, metadata, child)
+        ca = trust.config_map(f"{name}-ca", certificates.ca_pem, settings.namespace, home, marks, child)
         # These three are named by the provider: other content is another name, which rolls the pod.
         config = k8s.core.v1.Secret(
             f"{name}-config",
@@ -86,18 +88,7 @@ class Registry(pulumi.ComponentResource):
             immutable=True,
             opts=child,
         )
-        tls_secret = k8s.core.v1.Secret(
-            f"{name}-tls",
-            metadata=metadata,
-            type="kubernetes.io/tls",
-            string_data={
-                "tls.crt": certificates.certificate_pem,
-                "tls.key": certificates.key_pem,
-                "ca.crt": certificates.ca_pem,
-            },
-            immutable=True,
-            opts=child,
-        )
+        tls_secret, ca_volume = trust.mounted(f"{name}-tls", certificates.served, ca, metadata, child)
         http_secret = k8s.core.v1.Secret(
             f"{name}-http",
             metadata=metadata,
@@ -125,7 +116,7 @@ class Registry(pulumi.ComponentResource):
             shared=shared,
             labels=labels,
             namespace=home,
-            tls_secret=tls_secret.metadata.name,
+            ca_volume=ca_volume,
             registry=led.spec.cluster_ip if several_pods else None,
             opts=child,
         )
@@ -213,7 +204,7 @@ def _shared(
 def _pod(
     settings: Settings,
     shared: pod.Shared,
-    tls_secret: k8s.core.v1.Secret,
+    tls_secret: pulumi.Input[str],
     http_secret: k8s.core.v1.Secret,
     door: Logins,
     pruner: Pruner,
@@ -241,7 +232,7 @@ def _pod(
         ],
         volumes=[
             *shared.volumes,
-            pod.secret_volume(_TLS, tls_secret.metadata.name, 0o400, ("tls.crt", "tls.key")),
+            pod.secret_volume(_TLS, tls_secret, 0o400, ("tls.crt", "tls.key")),
             *door.volumes,
             *(pruner.volumes if has_pruner else pruner.init_volumes),
         ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
@@ -17,15 +17,28 @@ import pulumi
 from pruner.settings.policies import parse_policies
 from pruner.settings.table import TABLE
 
-from . import accepted, auth, bucket, caching, exposure, keeping, overlay, podoptions, reach, several
+from . import (
+    accepted,
+    auth,
+    caching,
+    exposure,
+    identity,
+    keeping,
+    notices,
+    overlay,
+    podoptions,
+    reach,
+    together,
+)
 from .args import DockerRegistryArgs
 from .auth import Auth, Pulling
-from .bucket import Bucket
 from .caching import Cache
 from .exposure import Exposed
-from .inputs import comes, known, later, made
+from .identity import Identity
+from .inputs import comes, later, made
 from .keeping import Kept
-from .labels import version
+from .nodes import folders
+from .nodes.folders import Trusting
 from .objects import RetentionPolicy
 from .podoptions import PodOptions
 from .reach import Reach
@@ -80,6 +93,10 @@ class Settings:
 
     exposure: Exposed
     external_hosts: tuple[str, ...] | pulumi.Output[tuple[str, ...]]
+    tls: Identity
+    node_trust: Trusting | None
+    ca_namespaces: tuple[str, ...]
+    local_registry_hosting: str
     namespace: pulumi.Input[str]
     create_namespace: bool
     auth: Auth
@@ -100,6 +117,11 @@ class Settings:
     def pull_through(self) -> bool:
         """Whether the registry is a cache of another one, which nobody prunes: it expires what it holds."""
         return overlay.is_pull_through(self.registry_config)
+
+    @property
+    def named_hosts(self) -> tuple[str, ...]:
+        """The external hosts as far as they are known; none where they are discovered or another's."""
+        return self.external_hosts if isinstance(self.external_hosts, tuple) else ()
 
 
 def settle(
@@ -123,6 +145,10 @@ def settle(
     settings = Settings(
         exposure=reader.read("exposure", lambda value: exposure.read(value, node_port, hosts)),
         external_hosts=hosts,
+        node_trust=reader.read("node_trust", lambda value: folders.read(value, namespace)),
+        ca_namespaces=reader.read("ca_namespaces", lambda value: notices.namespaces(value, namespace)),
+        local_registry_hosting=reader.read("local_registry_hosting", notices.link),
+        tls=reader.read("tls", lambda value: identity.read(value, hosts)),
         namespace=namespace,
         create_namespace=create,
         auth=way_in,
@@ -162,7 +188,7 @@ def settle(
         ),
     )
     reader.finish()
-    reader.refuse(_together(settings))
+    reader.refuse(together.problems(settings))
     return settings
 
 
@@ -221,38 +247,6 @@ class _Reader:
 
 
 _DEFAULTS = dataclasses.asdict(DockerRegistryArgs())
-
-
-def _together(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What is right by itself and wrong beside something else."""
-    yield from several.problems(settings.replicas, settings.storage, settings.cache, settings.pruning.mode)
-    if settings.pull_through:
-        yield from _without_pruner(settings)
-    image = known(settings.registry_image)
-    of_storage = bucket.needs_version_3(settings.storage) if isinstance(settings.storage, Bucket) else None
-    for field, needs_3 in (("storage", of_storage), ("redis", caching.needs_version_3(settings.redis))):
-        if needs_3 and image and version(image).startswith("2."):
-            yield field, f"version 2 of the registry does not know {needs_3}: leave it out, or use version 3"
-
-
-def _without_pruner(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What is set of a pruner that a pull-through cache does not have."""
-    usual = {
-        "gc_mode": (settings.pruning.mode, "online"),
-        "retention": (settings.pruning.retention, "[]"),
-        "alerts": (settings.seen.alerts, "none"),
-        "dashboard": (settings.seen.dashboard, False),
-        "repository_metrics": (settings.seen.repository_metrics, False),
-        "metrics": (settings.seen.metrics == "podMonitor", False),
-    }
-    for field, (value, nothing) in usual.items():
-        if value != nothing:
-            yield field, "a pull-through cache (registryConfig.proxy) has no pruner: leave this out"
-    if settings.replicas > 1:
-        yield (
-            "replicas",
-            "pods of a pull-through cache would overwrite each other's list of what expires: give 1",
-        )
 
 
 def _hosts(value: object) -> tuple[str, ...] | pulumi.Output[tuple[str, ...]]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import pulumi
 import pulumi_kubernetes as k8s
 
-from . import access, initial, pod, program
+from . import access, initial, pod, program, trust
 from .bucket import Bucket
 from .cluster import SERVICE
 from .inputs import endpoint
 from .labels import Labels
 from .settings import Pruning, Settings
 
-_CA = "ca"
 _RECORD = f"{SERVICE}-storage"
 
 
@@ -37,11 +36,11 @@ class Pruner(pulumi.ComponentResource):
         shared: pod.Shared,
         labels: Labels,
         namespace: pulumi.Input[str],
-        tls_secret: pulumi.Input[str],
+        ca_volume: k8s.core.v1.VolumeArgs,
         registry: pulumi.Input[str] | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`tls_secret` is the Secret whose `ca.crt` the pruner asks the registry with.
+        """`ca_volume` has the authorities that the pruner asks the registry with.
 
         `registry` is the address of the registries' Service, None where the pruner is beside the only one.
         """
@@ -73,8 +72,7 @@ class Pruner(pulumi.ComponentResource):
             initial.claim(settings, called, shared, namespace, record.metadata.name),
         ]
         self.init_volumes = [*called.volumes, access.token_volume()]
-        # The CA alone: the server's key is none of the pruner's business.
-        self.volumes = [*self.init_volumes, pod.secret_volume(_CA, tls_secret, 0o444, ("ca.crt",))]
+        self.volumes = [*self.init_volumes, ca_volume]
         self.register_outputs({"serviceAccount": self.service_account})
 
 
@@ -116,6 +114,7 @@ def _visible(settings: Settings, namespace: pulumi.Input[str]) -> dict[str, pulu
         "GC_METRICS_PORT": str(pod.METRICS_PORT),
         "GC_PAGE_PORT": str(pod.PAGE_PORT),
         "GC_REPOSITORY_METRICS": "true" if settings.seen.repository_metrics else "false",
+        "GC_RENEWALS": "true" if settings.tls.renewed_by_others else "false",
         "GC_ADDRESS": here,
         "GC_DEPLOYMENT": pulumi.Output.concat(namespace, "/", deployment_of(settings)),
     }
@@ -162,7 +161,7 @@ def _container(
             *shared.mounts,
             # In read-only mode it is the pruner that switches the registry's configuration.
             pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=not readonly_mode),
-            pod.mount(_CA, pod.TLS_FOLDER, read_only=True),
+            pod.mount(trust.CA, pod.TLS_FOLDER, read_only=True),
             pod.mount(access.TOKEN, access.TOKEN_FOLDER, read_only=True),
         ],
     )

@@ -71,6 +71,10 @@ CLUSTER_RETRY = 1.0
 RETRY = 900.0
 """Until a failed run is tried again, when the period is longer than that."""
 
+RENEWAL_LOOK = 60.0
+"""Between two looks at the certificate's file while the loop waits: the kubelet needs a minute to bring a
+renewed Secret to where it is mounted."""
+
 # -- what is shown
 
 HUNG = 1800.0

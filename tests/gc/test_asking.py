@@ -124,4 +124,6 @@ def test_the_ca_is_the_one_named_or_the_usual_one(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(config, "DEFAULT_CA", str(tmp_path / "ca.crt"))
     assert ca_file({}) is None
     (tmp_path / "ca.crt").touch()
+    assert ca_file({}) is None, "an empty one is for what systems trust anyway"
+    (tmp_path / "ca.crt").write_text("an authority")
     assert ca_file({}) == str(tmp_path / "ca.crt")

@@ -28,7 +28,7 @@ def test_the_least_configuration_has_the_registrys_defaults() -> None:
         None,
     )
     assert (read.readonly, read.proxy, read.auth) == (False, None, False)
-    assert read.http == HttpConfig("tcp", "", 0, "", "/", False, "", False, False, 0.0, "")
+    assert read.http == HttpConfig("tcp", "", 0, "", "/", False, "", "", False, False, 0.0, "")
 
 
 def test_the_configuration_that_version_2_ships_is_understood() -> None:
@@ -120,7 +120,7 @@ http:
 auth: {htpasswd: {realm: r, path: /p}}
 proxy: {remoteurl: https://registry.example}
 """)
-    assert read.http == HttpConfig("tcp", "::1", 5443, "", "/hub/", True, "/c", False, True, 90.5, "")
+    assert read.http == HttpConfig("tcp", "::1", 5443, "", "/hub/", True, "/c", "/k", False, True, 90.5, "")
     assert (read.auth, read.proxy) == (True, "https://registry.example")
 
 

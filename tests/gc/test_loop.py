@@ -37,6 +37,7 @@ class Loop:
     expired: list[float] = field(default_factory=list[float])
     looked: list[float] = field(default_factory=list[float])
     told: list[float] = field(default_factory=list[float])
+    renewed: list[float] = field(default_factory=list[float])
     prepared: int = 0
     settings: Settings = SETTINGS
 
@@ -68,10 +69,14 @@ class Loop:
             self.looked.append(self.clock.steady)
             return 0
 
+        def renew() -> None:
+            self.renewed.append(self.clock.steady)
+            raise RegistryError("whatever it is, the loop goes on")
+
         def wait(seconds: float) -> None:
             self.told.append(self.clock.steady + seconds)
 
-        return serve(self.settings, self.clock, Jobs(counted, run, expire, look, wait))
+        return serve(self.settings, self.clock, Jobs(counted, run, expire, look, wait, renew))
 
 
 def test_it_waits_first_and_then_runs_once_a_period() -> None:
@@ -89,6 +94,22 @@ def test_it_tells_when_the_next_run_begins_and_looks_once_a_day_meanwhile() -> N
     short = Loop(settings=replace(SETTINGS, period=LOOK_PERIOD))
     short.go([0, 0])
     assert short.looked == []
+
+
+def test_it_looks_after_the_certificate_between_runs_and_is_punctual_all_the_same() -> None:
+    loop = Loop(settings=replace(SETTINGS, renewals=True, period=150))
+    loop.go([0, 0])
+    assert loop.renewed == [60, 120, 180, 240, 270, 330, 390, 420]
+    assert loop.began == [120, 270]
+    other = Loop(settings=replace(SETTINGS, period=150))
+    other.go([0])
+    assert other.renewed == []
+
+
+def test_it_looks_after_the_certificate_however_short_the_period() -> None:
+    loop = Loop(settings=replace(SETTINGS, renewals=True, period=1, initial_delay=0))
+    loop.go([0, 0])
+    assert loop.renewed == [1, 2]
 
 
 def test_it_looks_at_once_when_the_trash_was_emptied() -> None:

@@ -1,4 +1,4 @@
-"""What a running registry takes up by itself when a file changes: logins, not certificates."""
+"""What a running registry takes up when a file changes: logins by itself, certificates by a restart."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ import pytest
 import requests
 import yaml
 
+from pruner.clock import SystemClock
+from pruner.errors import RegistryError
+from pruner.registry import config
+from pruner.registry.registries import Registries
+from pruner.registry.renewal import Renewals
+from pruner.registry.supervisor import Restart
 from tests.gc.processdoubles import self_signed
 from tests.gc.realregistry import RealRegistry, Version
 
@@ -135,3 +141,80 @@ def test_a_certificate_is_read_once_in_the_life_of_the_process(version: Version,
         registry.stop()
         registry.start()
         assert shown(registry) != before
+
+
+@pytest.fixture
+def served(version: Version, tmp_path: Path) -> Iterator[RealRegistry]:
+    """A registry that serves `..data/tls.pem`, laid out as the kubelet lays out the volume of a Secret."""
+    renew(tmp_path, "first")
+    for name in ("tls.crt", "tls.key"):
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    tls = {"certificate": str(tmp_path / "tls.crt"), "key": str(tmp_path / "tls.key")}
+    registry = configured(version, tmp_path, http={"tls": tls})
+    registry.supervised = True
+    with registry:
+        yield registry
+
+
+def renew(folder: Path, name: str, *, key_of: str | None = None) -> None:
+    """Turns the volume to another certificate, with its key or that of another."""
+    (folder / name).mkdir()
+    self_signed(folder / name, "127.0.0.1")
+    pem = (folder / name / "tls.pem").read_text()
+    (folder / name / "tls.crt").write_text(pem)
+    (folder / name / "tls.key").write_text((folder / key_of / "tls.pem").read_text() if key_of else pem)
+    (folder / "..data_tmp").symlink_to(name)
+    os.replace(folder / "..data_tmp", folder / "..data")
+
+
+def renewals(registry: RealRegistry, restart: Restart = "allowed") -> Renewals:
+    given = config.load(str(registry.config), {})
+    return Renewals(given, Registries(SystemClock(), restart=restart))
+
+
+def test_a_renewed_certificate_is_taken_up_by_a_restart_in_place(
+    served: RealRegistry, tmp_path: Path
+) -> None:
+    watch, before = renewals(served), shown(served)
+    assert watch.take_up() == []
+    renew(tmp_path, "second")
+    assert watch.take_up() == [
+        f"the registry was restarted in place, since {tmp_path / 'tls.crt'} was renewed"
+    ]
+    assert shown(served) != before
+    assert served.starts == 2
+    assert watch.take_up() == []
+    renew(tmp_path, "third")
+    assert len(watch.take_up()) == 1
+    assert served.starts == 3
+
+
+def test_a_renewal_that_came_while_nobody_looked_is_taken_up(served: RealRegistry, tmp_path: Path) -> None:
+    renew(tmp_path, "second")
+    assert len(renewals(served).take_up()) == 1
+    assert renewals(served).take_up() == []
+    assert served.starts == 2
+
+
+def test_a_renewal_that_cannot_be_served_stops_no_registry(served: RealRegistry, tmp_path: Path) -> None:
+    """It would not start again with such a pair."""
+    watch, before = renewals(served), shown(served)
+    renew(tmp_path, "second", key_of="first")
+    with pytest.raises(RegistryError, match="see that certificate and key go together"):
+        watch.take_up()
+    assert watch.take_up() == [], "once is enough"
+    assert (shown(served), served.starts) == (before, 1)
+    renew(tmp_path, "third")
+    assert len(watch.take_up()) == 1
+
+
+def test_a_registry_that_nobody_starts_again_goes_on_with_the_old_one(
+    served: RealRegistry, tmp_path: Path
+) -> None:
+    watch, before = renewals(served, "never"), shown(served)
+    renew(tmp_path, "second")
+    with pytest.raises(
+        RegistryError, match=r"serves the old one until somebody restarts it: GC_RESTART is never"
+    ):
+        watch.take_up()
+    assert (shown(served), served.starts) == (before, 1)

@@ -20,8 +20,9 @@ TOKEN = "a-token"
 class FakeCluster:
     """What the API answers with; `refuse` is a path prefix that gets a 403.
 
-    `addresses` are those that the address resource of a namespace names, and `auths` what it says of logins;
-    `claims` by NAMESPACE/NAME, `namespaces` have each its labels.
+    `addresses` are those that the address resource of a namespace names, beside `annotations` and `ca`, and
+    `auths` what it says of logins; `claims` and `secrets` are by NAMESPACE/NAME, `namespaces` have each its
+    labels.
     """
 
     nodes: list[dict[str, Any]] = field(default_factory=lambda: [node("n1", InternalIP="10.0.0.1")])
@@ -29,9 +30,12 @@ class FakeCluster:
     definitions: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     classes: list[dict[str, Any]] = field(default_factory=lambda: [storage_class("standard", default=True)])
     claims: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
+    secrets: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     addresses: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     auths: dict[str, str] = field(default_factory=dict[str, str])
     namespaces: dict[str, dict[str, str]] = field(default_factory=lambda: {"default": {}, "kube-system": {}})
+    annotations: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
+    ca: str = ""
     refuse: str = "/none"
     asked: list[str] = field(default_factory=list[str])
     port: int = 0
@@ -80,6 +84,8 @@ class FakeCluster:
             return self.claims.get(below.replace("/persistentvolumeclaims/", "/"))
         if above == "/api/v1" and below in self.namespaces:
             return {"metadata": {"name": below, "labels": self.namespaces[below]}}
+        if above == "/api/v1" and "/secrets/" in below:
+            return self.secrets.get(below.replace("/secrets/", "/"))
         return self.published(path)
 
     def published(self, path: str) -> dict[str, Any] | None:
@@ -90,7 +96,11 @@ class FakeCluster:
         if not known or namespace not in self.addresses:
             return None
         auth = {"auth": self.auths[namespace]} if namespace in self.auths else {}
-        return {"kind": "RegistryAddress", "spec": {"addresses": self.addresses[namespace], **auth}}
+        return {
+            "kind": "RegistryAddress",
+            "metadata": {"annotations": self.annotations.get(namespace)},
+            "spec": {"addresses": self.addresses[namespace], "caBundle": self.ca, **auth},
+        }
 
 
 def node(name: str, *, ready: bool = True, **addresses: str | list[str]) -> dict[str, Any]:

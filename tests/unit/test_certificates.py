@@ -77,7 +77,6 @@ def test_the_tls_secret_holds_the_chain(deploy: Deploy) -> None:
     assert secret.inputs["stringData"] == {
         "tls.crt": "certificate registry-certificates-server",
         "tls.key": "private key of registry-certificates-server-key",
-        "ca.crt": "certificate registry-certificates-ca",
     }
     assert secret.secret_paths == {"/stringData"}
 

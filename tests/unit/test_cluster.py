@@ -303,4 +303,7 @@ def test_all_that_the_provider_can_be_told_reaches_it(cluster: FakeCluster) -> N
 
 def test_nothing_of_this_machine_gets_into_the_provider(cluster: FakeCluster) -> None:
     assert cluster.port
-    assert run().one("pulumi:providers:kubernetes").inputs == {"enableSecretMutable": "true"}
+    assert run().one("pulumi:providers:kubernetes").inputs == {
+        "enableConfigMapMutable": "true",
+        "enableSecretMutable": "true",
+    }

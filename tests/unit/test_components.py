@@ -25,6 +25,7 @@ COMPONENTS = _components()
 
 def test_there_are_the_components_that_the_design_names() -> None:
     assert [name for name, _ in COMPONENTS] == [
+        "announcement.py:Announcement",
         "certificates.py:Certificates",
         "docker_registry.py:DockerRegistry",
         "external_address.py:ExternalAddress",

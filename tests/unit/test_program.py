@@ -36,6 +36,7 @@ def test_everything_has_a_component_as_parent(deploy: Deploy) -> None:
         "registry",
         "registry",
         "registry-address",
+        "registry-announcement",
         "registry-certificates",
         "registry-monitoring",
         "registry-pruner",

@@ -39,7 +39,7 @@ def test_the_gc_container(deploy: Deploy) -> None:
         "name": "registry-pruner-program-0a1b2c3d",
         "defaultMode": 0o555,
     }
-    assert volumes(graph)["ca"]["secret"]["items"] == [{"key": "ca.crt", "path": "ca.crt"}]
+    assert volumes(graph)["ca"]["configMap"]["name"] == "docker-registry-ca"
     assert volumes(graph)["scratch"] == {"name": "scratch", "emptyDir": {"sizeLimit": "64Mi"}}
 
 
@@ -95,6 +95,7 @@ def test_the_settings_reach_the_pruner_by_name(deploy: Deploy) -> None:
         "GC_METRICS_PORT": "9090",
         "GC_PAGE_PORT": "8080",
         "GC_REPOSITORY_METRICS": "false",
+        "GC_RENEWALS": "false",
         "GC_ADDRESS": "docker-registry/registry",
         "GC_DEPLOYMENT": "docker-registry/registry",
     }

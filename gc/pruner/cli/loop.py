@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pruner.cli.console import say
 from pruner.clock import Clock, Stopped
-from pruner.delays import LOOK_PERIOD, RETRY, TOLERANCE
+from pruner.delays import LOOK_PERIOD, RENEWAL_LOOK, RETRY, TOLERANCE
 from pruner.errors import PrunerError, Refused
 from pruner.settings.durations import format_duration
 from pruner.settings.table import Settings
@@ -41,6 +41,7 @@ class Jobs:
     `prepare` is called once at the start (an interrupted read-only window must not wait for the first run);
     `run` prunes once, `expire` frees what has been in the trash for its time, `look` writes down what there
     is to be seen; each returns the exit code. `wait` is given how many seconds it is until the next run.
+    `renew` is called now and then between runs, for a certificate that was renewed.
     """
 
     prepare: Callable[[], None]
@@ -48,16 +49,28 @@ class Jobs:
     expire: Callable[[], int]
     look: Callable[[], int]
     wait: Callable[[float], None]
+    renew: Callable[[], None]
 
 
 def serve(settings: Settings, clock: Clock, jobs: Jobs) -> int:
     """Prune for ever; returns 0 when asked to end."""
+
+    def sleep(seconds: float) -> None:
+        if not settings.renewals:
+            clock.sleep(seconds)
+            return
+        while seconds > 0:
+            step = min(seconds, RENEWAL_LOOK)
+            clock.sleep(step)
+            _tried(jobs.renew)
+            seconds -= step
+
     try:
-        _prepare(jobs.prepare)
+        _tried(jobs.prepare)
         say("waiting", seconds=settings.initial_delay)
         jobs.wait(settings.initial_delay)
         anchor = Anchor.of(clock)
-        clock.sleep(settings.initial_delay)
+        sleep(settings.initial_delay)
         while True:
             anchor = _trust(anchor, settings, clock, jobs)
             code = jobs.run()
@@ -71,23 +84,24 @@ def serve(settings: Settings, clock: Clock, jobs: Jobs) -> int:
             if 0 < settings.trash < pause:
                 # The space of what this run removed is promised after that time, not after the period.
                 until_free = min(settings.trash + TOLERANCE, pause)
-                clock.sleep(until_free)
+                sleep(until_free)
                 jobs.expire()
                 jobs.look()
                 pause -= until_free
             while pause > LOOK_PERIOD:
-                clock.sleep(LOOK_PERIOD)
+                sleep(LOOK_PERIOD)
                 jobs.look()
                 pause -= LOOK_PERIOD
-            clock.sleep(pause)
+            sleep(pause)
     except Stopped:
         say("ended")
         return 0
 
 
-def _prepare(prepare: Callable[[], None]) -> None:
+def _tried(job: Callable[[], None]) -> None:
+    """Do what may fail without an end of the loop."""
     try:
-        prepare()
+        job()
     except PrunerError as error:
         say(str(error), error=True)
 

@@ -7,8 +7,9 @@ validity is the fifth field of the latter, or the fourth where the version is le
 from __future__ import annotations
 
 import calendar
-import ssl
 import time
+
+from pruner.registry.renewal import first_certificate
 
 _SEQUENCE, _VERSION, _UTC, _GENERALIZED = 0x30, 0xA0, 0x17, 0x18
 
@@ -42,13 +43,7 @@ def ends(der: bytes) -> float:
 
 def ends_of_file(path: str) -> float:
     """The same for the first certificate of a PEM file; raises OSError or ValueError."""
-    with open(path, encoding="ascii", errors="replace") as file:
-        text = file.read()
-    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
-    if begin not in text or end not in text:
-        raise ValueError(f"{path} holds no certificate")
-    first = text[text.index(begin) : text.index(end) + len(end)]
-    return ends(ssl.PEM_cert_to_DER_cert(first))
+    return ends(first_certificate(path))
 
 
 def _open(data: bytes, at: int, tag: int) -> tuple[bytes, int]:

@@ -64,6 +64,7 @@ class HttpConfig:
     prefix: str
     tls: bool
     certificate: str
+    key: str
     letsencrypt: bool
     client_certificates: bool
     drain_timeout: float
@@ -170,8 +171,10 @@ def with_readonly(text: bytes) -> bytes:
 
 
 def ca_file(environ: Mapping[str, str]) -> str | None:
-    """The CA to check the registry's certificate with: GC_CA, else the usual file if it is there."""
-    return environ.get("GC_CA") or (DEFAULT_CA if os.path.exists(DEFAULT_CA) else None)
+    """The CA to check the registry's certificate with: GC_CA, else the usual file if something is in it."""
+    # Where systems trust the authority anyway, the file is empty.
+    usual = DEFAULT_CA if os.path.exists(DEFAULT_CA) and os.path.getsize(DEFAULT_CA) else None
+    return environ.get("GC_CA") or usual
 
 
 def _existing() -> str:
@@ -254,6 +257,7 @@ def _http(http: Mapping[str, Any], path: str) -> HttpConfig:
         prefix=f"/{http['prefix'].strip('/')}/".replace("//", "/"),
         tls=bool(tls["certificate"]) or letsencrypt,
         certificate=tls["certificate"],
+        key=tls["key"],
         letsencrypt=letsencrypt,
         client_certificates=bool(tls["clientcas"]) and not optional,
         drain_timeout=http["draintimeout"],

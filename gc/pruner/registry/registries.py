@@ -247,8 +247,12 @@ class Registries:
         except ConfigError as error:
             raise ConfigError(f"{config.path}: {error}") from error
 
+    def why_not_restarted(self, each: Opened) -> str | None:
+        """Why it may not be ended, as the end of a sentence; None when it may."""
+        return supervisor.why_not(each.process, self._restart, self._proc)
+
     def _refuse_unrestartable(self, each: Opened, config: RegistryConfig) -> None:
-        reason = supervisor.why_not(each.process, self._restart, self._proc)
+        reason = self.why_not_restarted(each)
         if reason:
             raise RegistryError(
                 f"the registry of {config.root}, {each.process}, may have to be restarted, and must not be: "

@@ -35,6 +35,7 @@ class Settings:
     protect_running: bool = False
     dangling_tags: Literal["keep", "remove"] = "keep"
     restart: Literal["auto", "allowed", "never"] = "auto"
+    renewals: bool = False
     override: frozenset[str] = frozenset()
     metrics_port: int = 0
     page_port: int = 0
@@ -239,6 +240,14 @@ TABLE = (
         "WHEN",
         "whether a registry with its cache in memory may be ended, as something starts it again: "
         "auto where that is seen (the kubelet, systemd, runit, s6), allowed, or never (default auto)",
+    ),
+    Setting(
+        "renewals",
+        _flag,
+        "true|false",
+        "between two runs, restart a registry whose certificate's file was renewed in place, as it would not "
+        "read it again (default false)",
+        "serve",
     ),
     Setting("override", _overrides, "FUSES", f"go on although a fuse refuses: {', '.join(FUSES)}", "storage"),
 )

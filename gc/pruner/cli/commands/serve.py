@@ -9,12 +9,14 @@ import sys
 
 from pruner.cli import loop
 from pruner.cli.call import SERVED, Call
+from pruner.cli.console import say
 from pruner.clock import Stopped
 from pruner.decide.fuses import check_storage
 from pruner.errors import PrunerError
 from pruner.observe.service import Service
 from pruner.observe.surroundings import Watch
 from pruner.registry.config import ca_file
+from pruner.registry.renewal import Renewals
 from pruner.settings.table import TABLE, Part
 from pruner.sweep import state
 from pruner.sweep.place import Place
@@ -89,12 +91,19 @@ def run(call: Call) -> int:
         clock.sleep(0)
         return code
 
+    renewals = Renewals(place.config, place.registry)
+
+    def renew() -> None:
+        for sentence in renewals.take_up():
+            say(sentence)
+
     jobs = loop.Jobs(
         prepare=lambda: _prepare(place),
         run=prune_once,
         expire=lambda: prune("trash", "expire"),
         look=look,
         wait=service.wait,
+        renew=renew,
     )
     return loop.serve(place.settings, clock, jobs)
 
