@@ -29,6 +29,8 @@ pulumi.export("address", "10.1.2.3:32000")
 pulumi.export("addresses", ["10.1.2.3:32000"])
 pulumi.export("caCertificate", key.public_key_pem)
 pulumi.export("data", "/somewhere")
+pulumi.export("auth", "none")
+pulumi.export("namespace", "own")
 """
 CONFIG = {"own:algorithm": "ED25519"}
 
