@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from pruner.delays import TOLERANCE
@@ -37,7 +38,9 @@ class SystemClock:
     """The machine's clock; `stop` (safe in a signal handler) wakes every sleeper with Stopped."""
 
     def __init__(self) -> None:
-        self._stop = threading.Event()
+        # Shut until `stop`. An Event takes a lock of its own to be set, which an interrupted wait may hold.
+        self._gate = threading.Lock()
+        self._gate.acquire()
         self.waiting: Callable[[float], None] | None = None
         """Hears in a long sleep, second by second, how many seconds are left."""
 
@@ -54,14 +57,18 @@ class SystemClock:
         end = self.monotonic() + seconds
         while self.waiting is not None and (left := end - self.monotonic()) > 1:
             self.waiting(left)
-            if self._stop.wait(1):
-                raise Stopped("asked to end")
-        if self._stop.wait(max(0.0, end - self.monotonic())):
-            raise Stopped("asked to end")
+            self._wait(1)
+        self._wait(max(0.0, end - self.monotonic()))
 
     def stop(self) -> None:
         """Wake every sleeper, now and later, with Stopped."""
-        self._stop.set()
+        with suppress(RuntimeError):  # it is open already
+            self._gate.release()
+
+    def _wait(self, seconds: float) -> None:
+        if self._gate.acquire(timeout=seconds):
+            self.stop()  # for the next sleeper
+            raise Stopped("asked to end")
 
 
 class RunTime:
