@@ -90,6 +90,10 @@ WATCH = 10.0
 GLANCE_TIMEOUT = 3.0
 """For the registry's answer to those who look on; a scrape waits 10 s in all."""
 
+STATUS_SOON = 2.0
+"""Until the status is written again after a first failure, then twice as long after each further one: a new
+stack's address is declared once its pod is ready, a moment after the pruner first looks for it."""
+
 STATUS_RETRY = 300.0
 """Until the status is written to the cluster again, when it did not take it."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pruner.delays import STATUS_RETRY
+from pruner.delays import STATUS_RETRY, STATUS_SOON
 from pruner.kubernetes import KubernetesApi
 from pruner.observe.board import Now
 from pruner.observe.record import Record, Run
@@ -188,6 +188,24 @@ def test_without_the_right_to_it_it_says_so_once_and_goes_on(
     clock.advance(STATUS_RETRY)
     telling.tell(state())
     assert api.single[f"{ADDRESS}/status"]["status"]["lastResult"] == "done", "the right was given"
+
+
+def test_an_address_that_is_declared_a_moment_later_has_its_status_a_moment_later(
+    api: FakeApi, tmp_path: Path
+) -> None:
+    """`up` declares it when the pod is ready: a pruner that looked first said nothing for minutes."""
+    there = api.single.pop(ADDRESS)
+    telling, clock = herald(api, tmp_path)
+    telling.tell(state())
+    clock.advance(STATUS_SOON)
+    telling.tell(state())
+    api.single[ADDRESS] = there
+    clock.advance(STATUS_SOON)
+    telling.tell(state())
+    assert api.single[f"{ADDRESS}/status"] == {}, "each failure is followed by a longer pause"
+    clock.advance(STATUS_SOON)
+    telling.tell(state())
+    assert api.single[f"{ADDRESS}/status"]["status"]["lastResult"] == "done"
 
 
 def test_outside_of_a_cluster_nobody_is_told(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pruner.clock import Clock, Stopped
-from pruner.delays import STATUS_RETRY
+from pruner.delays import STATUS_RETRY, STATUS_SOON
 from pruner.errors import ClusterError
 from pruner.inspect.report import format_bytes
 from pruner.kubernetes import KubernetesApi, mapping, mappings
@@ -106,6 +106,7 @@ class Herald:
         self._written: dict[str, Any] | None = None
         self._changed: dict[str, tuple[str, str]] = {}
         self._last = last
+        self._pause = STATUS_SOON
         self._after = -STATUS_RETRY
         self._complained = ""
 
@@ -119,10 +120,13 @@ class Herald:
             if self._deployment:
                 self._events(state.record.runs)
         except (ClusterError, Stopped) as error:
-            self._after = self._clock.monotonic() + STATUS_RETRY
+            self._after = self._clock.monotonic() + self._pause
+            self._pause = min(2 * self._pause, STATUS_RETRY)
             if str(error) != self._complained:
                 self._complained = str(error)
                 _log.warning("the cluster does not show how the registry is: %s", error)
+        else:
+            self._pause = STATUS_SOON
 
     def _write(self, status: dict[str, Any]) -> None:
         if status == self._written:
