@@ -214,17 +214,8 @@ class Storage(View, Protocol):
         ...
 
 
-class OneByOne:
-    """The bulk questions and changes of a storage with folders, by its single ones."""
-
-    @property
-    def has_folders(self) -> bool:
-        """They are things of their own."""
-        return True
-
-    def view(self: Storage) -> View:
-        """Itself, where every answer is fresh."""
-        return self
+class ViewOneByOne:
+    """The bulk questions of a view by its single ones; without links, and where no folder tells of itself."""
 
     def folders(self: View, path: str) -> tuple[list[str], list[Entry]]:
         """The names of the real folders, and the other entries."""
@@ -262,6 +253,19 @@ class OneByOne:
                 if not (isinstance(error, FileNotFoundError) or is_odd(error)):
                     raise
                 yield None
+
+
+class OneByOne(ViewOneByOne):
+    """The bulk questions and changes of a storage with folders, by its single ones."""
+
+    @property
+    def has_folders(self) -> bool:
+        """They are things of their own."""
+        return True
+
+    def view(self: Storage) -> View:
+        """Itself, where every answer is fresh."""
+        return self
 
     def ahead(self, coming: Sequence[Move]) -> None:
         """Nothing is gained by it."""

@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 
-from pruner.storage import Content, Entry, Odd, Stat
+from pruner.storage import Content, Entry, Odd, Stat, ViewOneByOne
 from pruner.storage.s3.bucket import Bucket
 from pruner.storage.s3.keys import Key
 from pruner.storage.s3.listing import Listing
@@ -35,7 +35,7 @@ def stat_of(key: Key) -> Stat:
     return Stat(key.size, time_of(key), 1, version_of(key), "file")
 
 
-class S3View:
+class S3View(ViewOneByOne):
     """A View (pruner.storage) of a listing; `bucket` is asked for the contents that this does not tell.
 
     `above` is what stands before each key of the listing, empty or ending in a slash. What `may_be_new` says
@@ -68,21 +68,6 @@ class S3View:
         return sorted(
             Entry(name, "folder" if is_folder else "file") for name, is_folder in self._listing.children(path)
         )
-
-    def folders(self, path: str) -> tuple[list[str], list[Entry]]:
-        """The names of the folders, and the other entries."""
-        entries = self.list(path)
-        names = [entry.name for entry in entries if entry.kind == "folder"]
-        return names, [entry for entry in entries if entry.kind != "folder"]
-
-    def stamp(self, path: str) -> object | None:
-        """Nothing tells, and nothing needs to: a listing is made anew for each look."""
-        del path
-        return None
-
-    def identity(self, path: str) -> object:
-        """The path, as there are no links."""
-        return path
 
     def read(self, path: str, limit: int) -> Content:
         """At most `limit` bytes of an object; a link from the listing alone, where that tells."""
@@ -143,14 +128,6 @@ class S3View:
             return Stat(0, self._listing.youngest(path), 1, 0, "folder")
         self._refuse_file(path)
         raise self._absent(path)
-
-    def stat_many(self, paths: Iterable[str]) -> Iterator[Stat | None]:
-        """`stat` for each path, in order."""
-        for path in paths:
-            try:
-                yield self.stat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                yield None
 
     def _absent(self, path: str) -> FileNotFoundError:
         return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"{self.root}/{path}")
