@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from pruner.clock import Clock
 from pruner.decide.look import AskCluster, Look
 from pruner.inspect.report import Report
 from pruner.inspect.verify import Verification, verify
@@ -28,6 +29,16 @@ GRACE = 600.0
 AT_ONCE = Settings(grace=0, untagged_after=0, uploads_after=0, trash=0, max_fraction=1)
 """Removes for good, in one run, whatever nothing refers to."""
 ONLINE = Settings(grace=GRACE, untagged_after=3600, uploads_after=3600, trash=0, max_fraction=1)
+
+
+def place_of(folder: Path, config: Path, storage: Storage, settings: Settings, clock: Clock) -> Place:
+    """What a command works with where no registry runs and no cluster is asked."""
+    loaded = registry_config.load(str(config), {})
+    registry = Registries(clock, proc=str(folder / "proc"))
+    window = Window(loaded.path, {}, registry)
+    return Place(
+        storage, loaded.root, loaded, settings, clock, registry, window, None, lambda _phase, _count: None
+    )
 
 
 @dataclass(slots=True)
@@ -70,20 +81,9 @@ class Pruner:
         }
 
     def place(self, storage: Storage | None = None) -> Place:
-        config = registry_config.load(str(self.config), {})
-        registry = Registries(self.clock, proc=str(self.folder / "proc"))
-        return Place(
-            storage or self.storage,
-            config.root,
-            config,
-            self.settings,
-            self.clock,
-            registry,
-            Window(config.path, {}, registry),
-            self.ask,
-            lambda _phase, _count: None,
-            self.repositories,
-        )
+        storage = storage or self.storage
+        place = place_of(self.folder, self.config, storage, self.settings, self.clock)
+        return replace(place, ask_cluster=self.ask, repositories=self.repositories)
 
     def old(self, seconds: float = OLD) -> None:
         """Give everything in the tree an age."""

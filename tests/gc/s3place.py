@@ -15,8 +15,6 @@ from moto.server import ThreadedMotoServer
 
 from pruner.clock import SystemClock
 from pruner.inspect.report import Report
-from pruner.registry import config as registry_config
-from pruner.registry.registries import Registries
 from pruner.registry.s3parameters import S3Parameters
 from pruner.settings.table import Settings
 from pruner.storage import Storage
@@ -27,10 +25,10 @@ from pruner.storage.s3.parallel import side_by_side
 from pruner.storage.s3.storage import S3Storage
 from pruner.sweep import current
 from pruner.sweep import run as pruning
-from pruner.sweep.place import Place, Window
+from pruner.sweep.place import Place
 from pruner.tree import layout
 from sandbox.s3 import REGION, s3_server
-from tests.gc.inprocess import AT_ONCE
+from tests.gc.inprocess import AT_ONCE, place_of
 
 AREAS = Areas(layout.BLOBS, layout.REPOSITORIES, layout.STATE, current.CURRENT, current.TRASH)
 Server = Literal["versitygw", "moto"]
@@ -96,20 +94,8 @@ class S3Place:
         return path
 
     def place(self, storage: Storage | None = None) -> Place:
-        config = registry_config.load(str(self.config()), {})
         (self.folder / "proc").mkdir(exist_ok=True)
-        registry = Registries(self.clock, proc=str(self.folder / "proc"))
-        return Place(
-            storage or self.storage(),
-            config.root,
-            config,
-            self.settings,
-            self.clock,
-            registry,
-            Window(config.path, {}, registry),
-            None,
-            lambda _phase, _count: None,
-        )
+        return place_of(self.folder, self.config(), storage or self.storage(), self.settings, self.clock)
 
     def plan(self, **settings: Any) -> Report:
         self.settings = replace(self.settings, **settings)

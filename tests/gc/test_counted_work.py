@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from pruner.clock import RunTime
-from pruner.decide.look import Observer
 from pruner.tree.index import PATH, Index
 from pruner.tree.library import Library
 from tests.gc.images import image, layer
@@ -59,9 +58,7 @@ def test_a_plan_reads_each_manifest_and_tag_once_and_else_what_may_go(pruner: Pr
 def test_what_an_earlier_run_knew_of_manifests_is_not_read_again(pruner: Pruner) -> None:
     time.sleep(2.1)  # until the times of what was just written tell something
     library = Library(pruner.files)
-    observer = Observer(
-        pruner.files, pruner.settings, 0, library, RunTime(pruner.clock), None, lambda _phase, _count: None
-    )
+    observer = pruner.place(pruner.files).observer(RunTime(pruner.clock), library)
     look = observer.look()
     pruner.files.make_folder(PATH.rpartition("/")[0])
     library.save(pruner.files, look.tree)
@@ -89,15 +86,7 @@ def test_what_an_earlier_run_knew_of_manifests_is_not_read_again(pruner: Pruner)
 
 def test_a_later_look_lists_no_folder_that_did_not_change(pruner: Pruner) -> None:
     time.sleep(2.1)
-    observer = Observer(
-        pruner.storage,
-        pruner.settings,
-        0,
-        Library(pruner.storage),
-        RunTime(pruner.clock),
-        None,
-        lambda _phase, _count: None,
-    )
+    observer = pruner.place().observer(RunTime(pruner.clock), Library(pruner.storage))
     observer.look()
     count(pruner)
     observer.look(held=())

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from pruner.clock import RunTime
-from pruner.decide.look import Observer
 from pruner.storage import Entry, mounts
 from pruner.storage.filesystem import GRAIN, FileSystem
 from pruner.tree.library import Library
@@ -88,15 +87,7 @@ def pruner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pruner:
 
 def listed_again(pruner: Pruner) -> int:
     """How many folders and links a second look of a run lists and reads, when nothing changed."""
-    observer = Observer(
-        pruner.storage,
-        pruner.settings,
-        0,
-        Library(pruner.storage),
-        RunTime(pruner.clock),
-        None,
-        lambda _phase, _count: None,
-    )
+    observer = pruner.place().observer(RunTime(pruner.clock), Library(pruner.storage))
     observer.look()
     pruner.storage.calls.clear()
     look = observer.look(held=())

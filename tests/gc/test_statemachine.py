@@ -97,6 +97,30 @@ operations = st.tuples(
 Operation = tuple[str, str, str, str | None, str | None, bool]
 
 
+def ledger_of(kind: Callable[..., Ledger], untagged_after: float, *, retention: bool) -> Ledger:
+    """What clients may count on, of a `kind` of ledger."""
+    return kind(
+        GRACE,
+        untagged_after,
+        LAST_ONLY if retention else None,
+        {image.digest: image for image in IMAGES.values()},
+        SUBJECTS,
+        NAMED_AFTER,
+    )
+
+
+def settings_of(untagged_after: float, trash: float, *, retention: bool) -> Settings:
+    return Settings(
+        grace=GRACE,
+        untagged_after=untagged_after,
+        uploads_after=3600,
+        trash=trash,
+        max_fraction=1,
+        retention=(Policy((LAST_ONLY,), ("*",), 1, None, None),) if retention else (),
+        override=frozenset({"no-tags"}),
+    )
+
+
 class Pruning(RuleBasedStateMachine):
     world: World
 
@@ -119,30 +143,14 @@ class Pruning(RuleBasedStateMachine):
         seed: int,
         first: list[Operation],
     ) -> None:
-        policies = (Policy((LAST_ONLY,), ("*",), 1, None, None),) if retention else ()
         clock = SteppedClock()
         storage = MemoryStorage(clock)
         self.world = World(
             storage,
             clock,
             ModelRegistry(storage, atomic=atomic, cache=cache),
-            Ledger(
-                GRACE,
-                untagged_after,
-                LAST_ONLY if retention else None,
-                {image.digest: image for image in IMAGES.values()},
-                SUBJECTS,
-                NAMED_AFTER,
-            ),
-            Settings(
-                grace=GRACE,
-                untagged_after=untagged_after,
-                uploads_after=3600,
-                trash=trash,
-                max_fraction=1,
-                retention=policies,
-                override=frozenset({"no-tags"}),
-            ),
+            ledger_of(Ledger, untagged_after, retention=retention),
+            settings_of(untagged_after, trash, retention=retention),
             random.Random(seed),
         )
         for operation in first:

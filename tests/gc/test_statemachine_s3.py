@@ -23,8 +23,6 @@ from hypothesis.stateful import initialize
 
 from pruner.errors import Busy, PrunerError
 from pruner.inspect.report import Report
-from pruner.settings.policies import Policy
-from pruner.settings.table import Settings
 from pruner.storage.lease import Note
 from pruner.storage.s3.looker import Areas
 from pruner.storage.s3.storage import S3Storage
@@ -42,16 +40,13 @@ from tests.gc.objectregistry import ObjectRegistry
 from tests.gc.simulation import TICK, World
 from tests.gc.storagedoubles import Killed
 from tests.gc.test_statemachine import (
-    GRACE,
-    IMAGES,
-    LAST_ONLY,
-    NAMED_AFTER,
-    SUBJECTS,
     Operation,
     Pruning,
+    ledger_of,
     nobody,
     nobody_does_anything,
     operations,
+    settings_of,
 )
 
 AREAS = Areas(layout.BLOBS, layout.REPOSITORIES, layout.STATE, current.CURRENT, current.TRASH)
@@ -167,7 +162,6 @@ class PruningBucket(Pruning):
         seed: int,
         first: list[Operation],
     ) -> None:
-        policies = (Policy((LAST_ONLY,), ("*",), 1, None, None),) if retention else ()
         clock = SteppedClock()
         bucket = MemoryBucket(clock, obeys)
         registry = ObjectRegistry(bucket, atomic=atomic, cache=cache)
@@ -175,23 +169,8 @@ class PruningBucket(Pruning):
             registry.files,  # pyright: ignore[reportArgumentType]
             clock,
             registry,
-            WholeSeconds(
-                GRACE,
-                untagged_after,
-                LAST_ONLY if retention else None,
-                {image.digest: image for image in IMAGES.values()},
-                SUBJECTS,
-                NAMED_AFTER,
-            ),
-            Settings(
-                grace=GRACE,
-                untagged_after=untagged_after,
-                uploads_after=3600,
-                trash=trash,
-                max_fraction=1,
-                retention=policies,
-                override=frozenset({"no-tags"}),
-            ),
+            ledger_of(WholeSeconds, untagged_after, retention=retention),
+            settings_of(untagged_after, trash, retention=retention),
             random.Random(seed),
         )
         for operation in first:

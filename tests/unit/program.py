@@ -70,6 +70,15 @@ class Graph:
         (inputs,) = [each.inputs for each in found if each.inputs["metadata"]["name"] == deployment]
         return inputs["spec"]["template"]["spec"]
 
+    def mounted(self, deployment: str = "registry") -> set[str]:
+        """The volumes that containers of the deployment's pod mount, by name."""
+        pod = self.pod(deployment)
+        return {
+            mount["name"]
+            for container in [*pod["containers"], *pod["initContainers"]]
+            for mount in container["volumeMounts"]
+        }
+
     def container(self, name: str, deployment: str = "registry") -> dict[str, Any]:
         """A container of the deployment's pod, init containers included."""
         pod = self.pod(deployment)

@@ -199,13 +199,8 @@ def test_several_pods_share_a_bucket(deploy: Deploy) -> None:
     graph = deploy(storage=THEIRS, replicas=2, cache="redis")
     assert graph.one(DEPLOYMENT, "registry").inputs["spec"]["replicas"] == 2
     for deployment in ("registry", "registry-pruner"):
-        pod = graph.pod(deployment)
-        mounted = {
-            mount["name"]
-            for container in [*pod["containers"], *pod["initContainers"]]
-            for mount in container["volumeMounts"]
-        }
-        assert {volume["name"] for volume in pod["volumes"]} == mounted
+        volumes = {volume["name"] for volume in graph.pod(deployment)["volumes"]}
+        assert volumes == graph.mounted(deployment)
 
 
 # What its server says beforehand

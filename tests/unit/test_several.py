@@ -156,13 +156,8 @@ def test_the_pruner_works_with_the_registries_own_configuration(deploy: Deploy) 
 def test_every_volume_that_is_mounted_is_there_and_none_else(deploy: Deploy) -> None:
     graph = deploy(replicas=2, storage=SHARED)
     for deployment in ("registry", "registry-pruner"):
-        pod = graph.pod(deployment)
-        mounted = {
-            mount["name"]
-            for container in [*pod["containers"], *pod["initContainers"]]
-            for mount in container["volumeMounts"]
-        }
-        assert {volume["name"] for volume in pod["volumes"]} == mounted
+        volumes = {volume["name"] for volume in graph.pod(deployment)["volumes"]}
+        assert volumes == graph.mounted(deployment)
 
 
 def test_what_shows_the_pruner_follows_it(deploy: Deploy) -> None:
