@@ -28,6 +28,7 @@ GOOD = {
     "address": ("registry/main", "registry/main"),
     "deployment": ("registry/main", "registry/main"),
     "restart": ("never", "never"),
+    "renewals": ("true", True),
     "override": ("fraction, no-tags", frozenset({"fraction", "no-tags"})),
 }
 
