@@ -12,7 +12,7 @@ from deploy.tools import Tools, sandbox_tools, to_build
 from deploy.workspace import sandbox_workspace
 from sandbox.cluster import bring_up, is_up
 from sandbox.errors import SandboxError
-from sandbox.golang import CLUSTER, fetch_ahead, note_disk
+from sandbox.golang import CLUSTER, begin_ahead, note_disk
 from sandbox.images import PYTHON_REFERENCE, REGISTRY_REFERENCE
 from sandbox.place import REGISTRY_STORAGE, Place
 from sandbox.steps import Steps
@@ -37,7 +37,7 @@ def up(place: Place, config: Mapping[str, str], steps: Steps) -> None:
     clear_interrupted(place, steps)
     existed = is_up(place)
     try:
-        fetch_ahead([*to_build(), *CLUSTER])
+        begin_ahead([*to_build(), *CLUSTER])
         tools = sandbox_tools(steps)
         bring_up(place, steps)
         engine = sandbox_engine(place, tools, STACK)

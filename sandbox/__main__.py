@@ -32,7 +32,7 @@ def main() -> int:
             steps = Steps()
             _tools(steps)
             if arguments.command == "build":
-                golang.fetch_ahead([*golang.ENGINE, *golang.CLUSTER])
+                golang.begin_ahead([*golang.ENGINE, *golang.CLUSTER])
                 for program in golang.ENGINE:
                     golang.ensure(program, steps)
                 build_all(steps)

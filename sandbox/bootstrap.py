@@ -71,6 +71,8 @@ def make() -> None:
             "install",
             "--quiet",
             "--disable-pip-version-check",
+            # Python compiles what is imported, which is a small part of this.
+            "--no-compile",
             "--require-hashes",
             "-r",
             LOCK_FILE,

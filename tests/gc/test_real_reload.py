@@ -153,6 +153,7 @@ def served(version: Version, tmp_path: Path) -> Iterator[RealRegistry]:
     registry = configured(version, tmp_path, http={"tls": tls})
     registry.supervised = True
     with registry:
+        shown(registry)  # it listens before it reads the certificate
         yield registry
 
 
