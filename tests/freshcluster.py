@@ -14,8 +14,8 @@ from sandbox.teardown import take_down
 
 @contextmanager
 def fresh_cluster(name: str) -> Generator[Place]:
-    """The cluster `name`, new at the start and gone at the end; `make NAME` is the target that uses it."""
-    need_root(f"make {name}")
+    """The cluster `name`, new at the start and gone at the end."""
+    need_root("make e2e")
     place = Place(name)
     with exclusive(place):
         # An earlier run may have been cut short anywhere.

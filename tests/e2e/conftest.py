@@ -1,4 +1,4 @@
-"""The cluster of the end-to-end tests: fresh for every run, beside a person's own, gone afterwards."""
+"""The clusters of the end-to-end tests: fresh for every run, beside a person's own, gone afterwards."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ PORTS = count(32100)
 
 
 @pytest.fixture(scope="package")
-def cluster() -> Iterator[Place]:
-    with fresh_cluster("e2e") as place:
+def cluster(worker_id: str) -> Iterator[Place]:
+    """The cluster of this worker; tests/conftest.py shares the files out."""
+    with fresh_cluster(f"e2e-{worker_id}") as place:
         yield place
 
 
