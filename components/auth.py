@@ -245,6 +245,11 @@ def _jwks(value: object) -> str:
     return str(text)
 
 
+def needs_version_3(auth: Auth) -> str | None:
+    """What the version 2 of the registry does not know of it, None for nothing."""
+    return "jwks" if isinstance(auth, Tokens) and auth.jwks is not None else None
+
+
 def generation(value: object) -> int:
     """Which of its passwords the made user has. Raises ValueError."""
     text = accepted.text(value)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from . import bucket, caching, several
+from . import auth, bucket, caching, several
 from .bucket import Bucket
 from .inputs import known
 from .labels import version
 
 if TYPE_CHECKING:
     from .settings import Settings
+
+# As tags have it, 2, 2.8.3 or 2-alpine. The start of a digest, which may begin so too, has none of the two.
+_VERSION_2 = re.compile(r"2([.-]|$)")
 
 
 def problems(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -27,8 +31,13 @@ def problems(settings: Settings) -> Iterator[tuple[str, str]]:
         yield from _without_pruner(settings)
     image = known(settings.registry_image)
     of_storage = bucket.needs_version_3(settings.storage) if isinstance(settings.storage, Bucket) else None
-    for field, needs_3 in (("storage", of_storage), ("redis", caching.needs_version_3(settings.redis))):
-        if needs_3 and image and version(image).startswith("2."):
+    found = {
+        "storage": of_storage,
+        "redis": caching.needs_version_3(settings.redis),
+        "token": auth.needs_version_3(settings.auth),
+    }
+    for field, needs_3 in found.items():
+        if needs_3 and image and _VERSION_2.match(version(image)):
             yield field, f"version 2 of the registry does not know {needs_3}: leave it out, or use version 3"
 
 

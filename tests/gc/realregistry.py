@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import yaml
+from requests.auth import AuthBase
 
 from sandbox.golang import REGISTRY, build
 from sandbox.s3 import REGION, S3
@@ -107,8 +108,8 @@ class RealRegistry:
     A supervised one is started again whenever it exits, as the kubelet does with the registry's container.
     `environment` is its own, `tree` another root directory than its folder's, `within` a command that begins
     it, and `serves` the file that it is told to read, by variable if `by_variable`. With `login` it demands
-    the one of LOGIN, which its client has. With `s3` it keeps its blobs in the bucket `BUCKET` there, below
-    `prefix`.
+    the one of LOGIN, which its client has; `clients` is how they come in otherwise. With `s3` it keeps its
+    blobs in the bucket `BUCKET` there, below `prefix`.
     """
 
     version: Version
@@ -124,6 +125,7 @@ class RealRegistry:
     within: tuple[str, ...] = ()
     serves: Path | None = None
     login: bool = False
+    clients: AuthBase | None = None
     s3: S3 | None = None
     prefix: str = "/registry"
     port: int = field(default_factory=free_port)
@@ -162,7 +164,7 @@ class RealRegistry:
 
     def client(self) -> RegistryClient:
         client = RegistryClient(self.address)
-        client.session.auth = LOGIN if self.login else None
+        client.session.auth = self.clients or (LOGIN if self.login else None)
         return client
 
     def __enter__(self) -> Self:

@@ -11,33 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from pruner.registry import config as registry_config
 from tests.gc.images import digest_of, image, layer
 from tests.gc.prunerprocess import PrunerProcess
 from tests.gc.realregistry import RealRegistry, Version
 from tests.gc.registryclient import RefusalError
+from tests.gc.stackregistry import registry_of_a_stack
 from tests.gc.waiting import until
-from tests.unit import fakecluster, program
-from tests.unit.parts import registry_config as config_of
 
 IMAGE = image([layer("configured", 1 << 12)], "configured")
-
-
-def registry_of_a_stack(version: Version, folder: Path, **config: object) -> RealRegistry:
-    """The registry with a stack's config.yml, but for paths and ports of this machine, and TLS."""
-    with fakecluster.running() as cluster:
-        document = config_of(program.run(config, {"kubeconfig": cluster.kubeconfig()}))
-    registry = RealRegistry(version, folder)
-    registry.data.mkdir(parents=True)
-    document["storage"]["filesystem"]["rootdirectory"] = str(registry.data)
-    document["http"] |= {"addr": registry.address, "secret": "a secret of the tests"}
-    for key in ("tls", "debug"):
-        del document["http"][key]
-    document.pop("auth", None)
-    registry.config.write_text(yaml.safe_dump(document))
-    return registry
 
 
 @contextmanager

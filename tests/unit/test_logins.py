@@ -242,6 +242,18 @@ def test_none_is_written_down_and_demands_nothing(deploy: Deploy) -> None:
             {"auth": "token", "token": {**SERVER, "jwks": {"keys": [{"d": "hush"}]}}},
             "token: jwks has a private key",
         ),
+        *(
+            (
+                {"registryImage": image, "auth": "token", "token": {**SERVER, "jwks": KEYS}},
+                "token: version 2 of the registry does not know jwks: leave it out, or use version 3",
+            )
+            for image in (
+                "registry:2",
+                "registry:2.8.3",
+                "registry:2-alpine",
+                f"a.example:5000/r:2.8@sha256:{'0a' * 32}",
+            )
+        ),
         (
             {"users": {"anna": "hush"}, "htpasswd": {"secretName": "logins"}},
             "auth: users and htpasswd are both set",
@@ -272,6 +284,11 @@ def test_what_contradicts_itself_is_refused_in_a_sentence(given: dict[str, Any],
     (problem,) = caught.value.problems
     assert problem.startswith(f"docker-registry:{sentence}")
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("image", ["registry:3", "registry:23", f"registry@sha256:{'2a' * 32}", "registry"])
+def test_keys_as_jwks_are_taken_where_the_image_does_not_say_that_it_is_of_version_2(image: str) -> None:
+    program.read(registryImage=image, auth="token", token={**SERVER, "jwks": KEYS})
 
 
 # -- Secrets to pull with
