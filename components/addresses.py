@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from .connection import ClusterError
 
@@ -30,6 +31,20 @@ class Node:
     external: tuple[str, ...]
     internal: tuple[str, ...]
     kubelet: str = ""
+
+
+def node(item: Mapping[str, Any]) -> Node:
+    """The node that the cluster describes by `item`."""
+    status = cast("dict[str, Any]", item.get("status") or {})
+    given = [(each["type"], each["address"]) for each in status.get("addresses") or ()]
+    conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
+    return Node(
+        name=item["metadata"]["name"],
+        ready=conditions.get("Ready") == "True",
+        external=tuple(address for kind, address in given if kind == "ExternalIP"),
+        internal=tuple(address for kind, address in given if kind == "InternalIP"),
+        kubelet=cast("dict[str, str]", status.get("nodeInfo") or {}).get("kubeletVersion", ""),
+    )
 
 
 def answers(host: str, port: int) -> bool:

@@ -14,7 +14,8 @@ from typing import Any, Literal, cast
 import pulumi
 
 from . import accepted
-from .inputs import comes, later, made
+from .connection import ClusterError
+from .inputs import comes, known, later, made
 from .objects import Htpasswd, PullSecrets, Token
 
 Kind = Literal["htpasswd", "token", "none"]
@@ -22,6 +23,9 @@ Users = Mapping[str, pulumi.Input[str]]
 
 # Of an htpasswd file a name ends at the colon, and a line that begins with # is none.
 _NAME = re.compile(r"[A-Za-z0-9._@+-]{1,128}")
+FILE = "htpasswd"
+"""The key of a Secret that is the file of the users."""
+
 _PASSWORD_BYTES = 72  # what bcrypt looks at
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -121,6 +125,33 @@ def read(value: object, given: Given) -> Auth:
     return MadeUser(given.generation) if given.users is None else GivenUsers(given.users)
 
 
+def check(
+    file: GivenFile, namespace: str, secret: Mapping[str, Any] | None, *, namespace_is_there: bool
+) -> None:
+    """Whether the Secret of the file can be mounted; None is one that is not there. Raises ClusterError.
+
+    In a namespace that the program is yet to make nobody could have made it, which is but said.
+    """
+    name = known(file.secret)
+    if name is None:
+        return
+    if secret is None and namespace_is_there:
+        raise ClusterError(
+            f"htpasswd.secretName is {name!r}, which the namespace {namespace} does not have: make it "
+            f"first, with a file of bcrypt hashes in its key {FILE}"
+        )
+    if secret is None:
+        pulumi.log.warn(
+            f"the Secret {name!r} of htpasswd.secretName is not there: the registry starts once it is in the "
+            f"namespace {namespace}, with a file of bcrypt hashes in its key {FILE}"
+        )
+    elif not cast("dict[str, str]", secret.get("data") or {}).get(FILE):
+        raise ClusterError(
+            f"the Secret {name!r} of htpasswd.secretName has nothing in its key {FILE}: give it a file of "
+            "bcrypt hashes there, as `htpasswd -nbB NAME PASSWORD` writes them"
+        )
+
+
 def pulling(value: Any, auth: Auth) -> Pulling | None:
     """The namespaces that get a Secret to pull with, None for none. Raises ValueError."""
     if value is None:
@@ -150,11 +181,11 @@ def login_of(users: Mapping[str, str], user: str | None) -> tuple[str, str]:
 
 
 def _of(users: Mapping[str, object], user: str | None) -> str:
-    known = sorted(users)
-    if user in users or (user is None and len(known) == 1):
-        return user or known[0]
+    names = sorted(users)
+    if user in users or (user is None and len(names) == 1):
+        return user or names[0]
     wrong = "is missing" if user is None else f"is {user!r}, which users does not have"
-    raise ValueError(f"user {wrong}: give the one whose login it is to be, of {', '.join(known)}")
+    raise ValueError(f"user {wrong}: give the one whose login it is to be, of {', '.join(names)}")
 
 
 def users(value: object) -> pulumi.Input[Users] | None:

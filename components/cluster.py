@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pulumi
@@ -18,10 +18,11 @@ from urllib3.exceptions import HTTPError
 
 from . import addresses, auth, trust, volumes
 from .addresses import Node
+from .auth import GivenFile
 from .bucket import Bucket
 from .connection import CHOOSE, ClusterError, OutOfReachError, client, connect
 from .definition import GROUP, NAME, PLURAL, VERSION
-from .identity import Identity, InSecret
+from .identity import InSecret
 from .inputs import known
 from .keeping import HostPath, Kept
 from .settings import Settings
@@ -37,7 +38,10 @@ _TIMEOUT = (5, 15)
 _MISSING = 404
 _OPEN = "none"
 
-_CHECKS = "that the port is free, that storage.node is a node, and what other registries have defined there"
+_CHECKS = (
+    "that the port is free, that storage.node is a node, that the Secret of htpasswd is there, and what "
+    "other registries have defined there"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +50,8 @@ class Cluster:
 
     `definition` is None where there is none, `address` what our address resource says, empty for none, and
     `published` whom it has clients trust. `namespaces` are asked for where Secrets to pull with are made.
-    `classes` are the StorageClasses; `claim` and `secret` are what storage and tls name, `home` is the
-    namespace if it is not to be made: None for what is not there.
+    `classes` are the StorageClasses; `claim`, `secret` and `logins` are what storage, tls and htpasswd name,
+    `home` is the namespace if it is not to be made: None for what is not there.
     """
 
     nodes: tuple[Node, ...]
@@ -59,7 +63,8 @@ class Cluster:
     classes: tuple[Mapping[str, Any], ...]
     claim: Mapping[str, Any] | None
     home: Mapping[str, Any] | None
-    secret: Mapping[str, Any] | None
+    secret: Mapping[str, Any] | None = field(repr=False)
+    logins: Mapping[str, Any] | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,9 @@ def read(settings: Settings) -> Cluster:
             client.StorageV1Api(api).list_storage_class(_request_timeout=_TIMEOUT, _preload_content=False)
         )
         claim = _claim(core, namespace, settings.storage)
-        secret = _secret(core, namespace, settings.tls)
+        served, way_in = settings.tls.served, settings.auth
+        secret = _secret(core, namespace, served.secret if isinstance(served, InSecret) else None)
+        logins = _secret(core, namespace, way_in.secret if isinstance(way_in, GivenFile) else None)
         home = _one(core.read_namespace, namespace) if namespace and not settings.create_namespace else None
     except client.ApiException as error:
         raise OutOfReachError(
@@ -154,7 +161,7 @@ def read(settings: Settings) -> Cluster:
     except HTTPError as error:
         where = f"the cluster at {api.configuration.host}"
         raise OutOfReachError(f"{where} does not answer ({_root(error)}): start it, or {CHOOSE}") from None
-    found = tuple(sorted(map(_node, nodes), key=lambda node: node.name))
+    found = tuple(sorted(map(addresses.node, nodes), key=lambda node: node.name))
     return Cluster(
         nodes=found,
         services=tuple(services),
@@ -166,6 +173,7 @@ def read(settings: Settings) -> Cluster:
         claim=claim,
         home=home,
         secret=secret,
+        logins=logins,
     )
 
 
@@ -190,6 +198,9 @@ def check(settings: Settings, cluster: Cluster) -> None:
                 f"pullSecrets.namespaces has {each!r}, which the cluster does not have: make it first, or "
                 "leave it out"
             )
+    if isinstance(settings.auth, GivenFile) and namespace:
+        there = bool(cluster.address) or not settings.create_namespace
+        auth.check(settings.auth, namespace, cluster.logins, namespace_is_there=there)
     if isinstance(settings.storage, HostPath):
         _check_node(settings.storage, cluster)
     elif not isinstance(settings.storage, Bucket):
@@ -260,9 +271,9 @@ def _claim(core: Any, namespace: str | None, storage: Kept) -> Mapping[str, Any]
     return _one(core.read_namespaced_persistent_volume_claim, name, namespace) if name and namespace else None
 
 
-def _secret(core: Any, namespace: str | None, tls: Identity) -> Mapping[str, Any] | None:
-    """The Secret that the key tls names; None where there is none, or where its name is not known yet."""
-    name = known(tls.served.secret) if isinstance(tls.served, InSecret) else None
+def _secret(core: Any, namespace: str | None, secret: pulumi.Input[str] | None) -> Mapping[str, Any] | None:
+    """The Secret by its name; None where there is none, or where its name is not known yet."""
+    name = known(secret)
     return _one(core.read_namespaced_secret, name, namespace) if name and namespace else None
 
 
@@ -285,16 +296,3 @@ def _root(error: BaseException) -> BaseException:
     inner = [error.__cause__, getattr(error, "reason", None), *error.args]
     causes = [cause for cause in inner if isinstance(cause, BaseException)]
     return _root(causes[0]) if causes else error
-
-
-def _node(item: Mapping[str, Any]) -> Node:
-    status = cast("dict[str, Any]", item.get("status") or {})
-    given = [(each["type"], each["address"]) for each in status.get("addresses") or ()]
-    conditions = {each["type"]: each["status"] for each in status.get("conditions") or ()}
-    return Node(
-        name=item["metadata"]["name"],
-        ready=conditions.get("Ready") == "True",
-        external=tuple(address for kind, address in given if kind == "ExternalIP"),
-        internal=tuple(address for kind, address in given if kind == "InternalIP"),
-        kubelet=cast("dict[str, str]", status.get("nodeInfo") or {}).get("kubeletVersion", ""),
-    )

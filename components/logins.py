@@ -16,7 +16,7 @@ import pulumi_kubernetes as k8s
 import pulumi_tls as tls
 
 from . import auth, pod
-from .auth import GivenFile, GivenUsers, MadeUser, Open, Pulling, Tokens
+from .auth import FILE, GivenFile, GivenUsers, MadeUser, Open, Pulling, Tokens
 from .cluster import SERVICE
 
 MADE_USER = "admin"
@@ -24,7 +24,6 @@ MADE_USER = "admin"
 _SECRET = f"{SERVICE}-logins"
 _VOLUME = "auth"
 _FOLDER = "/etc/registry-auth"
-_HTPASSWD = "htpasswd"
 _REALM = "registry"
 _BUNDLE = "root-certificates.pem"
 _JWKS = "jwks.json"
@@ -84,9 +83,7 @@ def declare(
         metadata=k8s.meta.v1.ObjectMetaArgs(
             name=_SECRET, namespace=metadata.namespace, labels=metadata.labels
         ),
-        string_data={
-            _HTPASSWD: pulumi.Output.all(passwords, key).apply(lambda both: htpasswd(both[0], both[1]))
-        },
+        string_data={FILE: pulumi.Output.all(passwords, key).apply(lambda both: htpasswd(both[0], both[1]))},
         opts=child,
     )
     # By no output of it: a provider that replaces the Secret would have the Deployment replaced with it.
@@ -152,9 +149,9 @@ def _made_password(name: str, user: MadeUser, child: pulumi.ResourceOptions) -> 
 def _of_file(secret: pulumi.Input[str]) -> Logins:
     """Logins by the file that is the key `htpasswd` of a Secret."""
     return Logins(
-        {"htpasswd": {"realm": _REALM, "path": f"{_FOLDER}/{_HTPASSWD}"}},
+        {"htpasswd": {"realm": _REALM, "path": f"{_FOLDER}/{FILE}"}},
         # A folder and no single file: a mounted file would stay as it was when the Secret changes.
-        [pod.secret_volume(_VOLUME, secret, 0o400, (_HTPASSWD,))],
+        [pod.secret_volume(_VOLUME, secret, 0o400, (FILE,))],
         [pod.mount(_VOLUME, _FOLDER, read_only=True)],
     )
 

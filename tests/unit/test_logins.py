@@ -286,6 +286,62 @@ def test_what_contradicts_itself_is_refused_in_a_sentence(given: dict[str, Any],
     assert "hush" not in str(caught.value)
 
 
+OWN_FILE = {"htpasswd": {"secretName": "own"}}
+
+
+def deployed(cluster: FakeCluster) -> None:
+    """Has the cluster know the registry's address resource."""
+    cluster.definitions = [
+        {"metadata": {"name": "registryaddresses.docker-registry.internal", "annotations": {}}, "spec": {}}
+    ]
+    cluster.addresses = {"docker-registry": ["10.0.0.1:32000"]}
+
+
+def test_a_file_that_is_not_there_is_waited_for_where_nobody_could_have_made_it(
+    cluster: FakeCluster, said: list[str]
+) -> None:
+    assert cluster.nodes
+    program.run(OWN_FILE, {})
+    (warning,) = said
+    assert warning.startswith("warning: the Secret 'own' of htpasswd.secretName is not there: the registry")
+    assert "in the namespace docker-registry, with a file of bcrypt hashes in its key htpasswd" in warning
+
+
+@pytest.mark.parametrize("config", [{}, {"createNamespace": False}])
+def test_a_file_that_is_not_there_is_refused_where_it_could_be(
+    cluster: FakeCluster, config: dict[str, object]
+) -> None:
+    """A registry that runs would end, for a pod that waits."""
+    if config:
+        cluster.namespaces["docker-registry"] = {}
+    else:
+        deployed(cluster)
+    told = "htpasswd.secretName is 'own', which the namespace docker-registry does not have: make it first"
+    with pytest.raises(ClusterError, match=told):
+        program.run({**OWN_FILE, **config}, {})
+    cluster.secrets["docker-registry/own"] = {"data": {"htpasswd": "aHVzaA=="}}
+    program.run({**OWN_FILE, **config}, {})
+
+
+@pytest.mark.parametrize("data", [None, {}, {"htpasswd": ""}, {"auth": "aHVzaA=="}])
+def test_a_secret_without_a_file_is_refused_and_not_quoted(
+    cluster: FakeCluster, data: dict[str, str] | None
+) -> None:
+    cluster.secrets["docker-registry/own"] = {"data": data}
+    with pytest.raises(
+        ClusterError,
+        match=r"the Secret 'own' of htpasswd.secretName has nothing in its key htpasswd: give it",
+    ) as caught:
+        program.run(OWN_FILE, {})
+    assert "aHVz" not in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_not_one_that_is_missing(cluster: FakeCluster) -> None:
+    cluster.refuse = "/api/v1/namespaces/docker-registry/secrets"
+    with pytest.raises(ClusterError, match="refused to list"):
+        program.run(OWN_FILE, {})
+
+
 @pytest.mark.parametrize("image", ["registry:3", "registry:23", f"registry@sha256:{'2a' * 32}", "registry"])
 def test_keys_as_jwks_are_taken_where_the_image_does_not_say_that_it_is_of_version_2(image: str) -> None:
     program.read(registryImage=image, auth="token", token={**SERVER, "jwks": KEYS})
@@ -370,11 +426,11 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_a_stack_without_a_login_is_warned_that_one_is_now_demanded(
     cluster: FakeCluster, said: list[str], there: dict[str, str] | None, auth: str, warned: bool
 ) -> None:
-    cluster.definitions = [
-        {"metadata": {"name": "registryaddresses.docker-registry.internal", "annotations": {}}, "spec": {}}
-    ]
-    if there is not None:
-        cluster.addresses, cluster.auths = {"docker-registry": ["10.0.0.1:32000"]}, there
+    deployed(cluster)
+    if there is None:
+        cluster.addresses = {}
+    else:
+        cluster.auths = there
     program.run({}, {}, lambda: DockerRegistry("registry", DockerRegistryArgs(auth=auth)))
     assert (
         bool([line for line in said if line.startswith("warning: a login is demanded from now on")]) is warned
