@@ -168,6 +168,9 @@ def _pod(
         service_account_name=account,
         automount_service_account_token=False,
         enable_service_links=False,
+        # Its image is one of the registry's pod, so it may need the same login; nothing else of where that
+        # pod runs holds for one on every node.
+        image_pull_secrets=settings.pod.placement["image_pull_secrets"],
         termination_grace_period_seconds=_SECONDS_TO_END,
         # Whatever a node is tainted with, it pulls images.
         tolerations=[k8s.core.v1.TolerationArgs(operator="Exists")],

@@ -109,6 +109,21 @@ def test_every_node_gets_a_pod_in_a_namespace_of_its_own(deploy: Deploy) -> None
     assert selector.items() <= daemon_set["spec"]["template"]["metadata"]["labels"].items()
 
 
+def test_its_image_is_pulled_with_the_registrys_login_and_it_runs_on_every_node(deploy: Deploy) -> None:
+    own = {
+        "imagePullSecrets": ["mirror"],
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "dedicated", "value": "registry"}],
+        "priorityClassName": "high",
+    }
+    found = pod(deploy(nodeTrust=TRUSTED, pod=own))
+    assert found["imagePullSecrets"] == [{"name": "mirror"}]
+    assert found["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert found["tolerations"] == [{"operator": "Exists"}], "of every taint, and so of theirs"
+    assert "priorityClassName" not in found
+    assert "imagePullSecrets" not in pod(deploy(nodeTrust=TRUSTED))
+
+
 def test_it_writes_to_folders_of_certificates_and_nothing_else(deploy: Deploy) -> None:
     graph = deploy(nodeTrust=TRUSTED)
     hosts = {v["name"]: v["hostPath"]["path"] for v in pod(graph)["volumes"] if "hostPath" in v}
