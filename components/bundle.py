@@ -1,22 +1,29 @@
 """The pruner as one executable file, `prune`, the same bytes whenever the same sources are bundled.
 
-A zip archive behind a `#!` line, as the standard library's zipapp makes it: `gc/pruner` and the pure Python
-of the libraries that it always stands on, so that it runs on a stock Python image. What only some registries
-need (redis, an object store's client) are archives of their own, on the path of those pods alone.
+A zip archive behind a `#!` line, as the standard library's zipapp makes it, that a stock Python image runs.
+The sources of `gc/pruner` and of the libraries that it always stands on lie in it as one compressed text
+without docstrings, from which entry.py imports them. What only some registries need (redis, an object store's
+client) are plain archives of their own, on the path of those pods alone.
 `python -m docker_registry_stack.bundle FILE` writes one with everything for `gc/Dockerfile`.
 """
 
 from __future__ import annotations
 
 import io
+import json
+import lzma
 import os
 import sys
 import zipfile
 from collections.abc import Collection, Iterator, Mapping
+from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path, PurePosixPath
 
 import pruner
+
+from . import entry
+from .lean import lean
 
 PRUNER = Path(pruner.__path__[0]).resolve()
 
@@ -55,7 +62,8 @@ _DATA = (
 )
 
 _SHEBANG = b"#!/usr/bin/env python3\n"
-_MAIN = b"from pruner.cli.main import main\n\nraise SystemExit(main())\n"
+# A small window: who unpacks the text needs as much memory.
+_XZ = [{"id": lzma.FILTER_LZMA2, "preset": 6, "dict_size": 2 << 20}]
 
 # The first moment that a zip archive can name.
 _NO_TIME = (1980, 1, 1, 0, 0, 0)
@@ -67,8 +75,19 @@ LIMIT = 1024 * 1024
 
 def build(archives: Collection[str] = ()) -> bytes:
     """The program's bytes, with what is in `archives` too. Raises PackageNotFoundError without a library."""
-    libraries = _LIBRARIES.items() | {item for name in archives for item in ARCHIVES[name].items()}
-    return _pack(_SHEBANG, sorted([*_program(), *_libraries(libraries)]))
+    own = sorted([*_sources(), *_libraries(_LIBRARIES.items())])
+    text = _text(tuple(each for each in own if each[0].endswith(".py")))
+    licences = [each for each in own if not each[0].endswith(".py")]
+    libraries = {item for name in archives for item in ARCHIVES[name].items()}
+    main = ("__main__.py", Path(entry.__file__).read_bytes())
+    return _pack(_SHEBANG, sorted([main, (entry.TEXT, text), *licences, *_libraries(libraries)]))
+
+
+@cache
+def _text(sources: tuple[tuple[str, bytes], ...]) -> bytes:
+    # Takes a second: once in a process.
+    texts = {name: lean(content).decode() for name, content in sources}
+    return lzma.compress(json.dumps(texts).encode(), filters=_XZ)
 
 
 def archive(name: str) -> bytes:
@@ -90,8 +109,7 @@ def _pack(beginning: bytes, entries: Collection[tuple[str, bytes]]) -> bytes:
     return packed.getvalue()
 
 
-def _program() -> Iterator[tuple[str, bytes]]:
-    yield "__main__.py", _MAIN
+def _sources() -> Iterator[tuple[str, bytes]]:
     for path in PRUNER.rglob("*.py"):
         yield str(PurePosixPath("pruner", *path.relative_to(PRUNER).parts)), path.read_bytes()
 
