@@ -50,21 +50,23 @@ def check(storage: Bucket) -> None:
         pulumi.log.info(f"not checked: the bucket {bucket}, as {endpoint} is a name of the cluster's")
         return
     client = _client(storage, region, endpoint, keys)
+
+    def refuse_another_region(**event: Any) -> None:
+        # This client would follow there by itself, and the registry's does not.
+        if event["response"] is not None and _code(event["response"][1]) in _OF_ANOTHER_REGION:
+            raise BucketError(f"storage: {_sentence(event['response'][1], bucket, region)}")
+
+    client.meta.events.register_first("needs-retry.s3", refuse_another_region)
     # botocore is imported where a bucket is asked: most programs have none.
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
-        answer = client.list_objects_v2(Bucket=bucket, Prefix=storage.root, MaxKeys=1)
+        client.list_objects_v2(Bucket=bucket, Prefix=storage.root, MaxKeys=1)
     except ClientError as error:
         raise BucketError(f"storage: {_sentence(cast('Any', error.response), bucket, region)}") from None
     except BotoCoreError as error:
         where = endpoint or f"Amazon's S3 in {region}"
         pulumi.log.warn(f"not checked: the bucket {bucket}, since {where} is not reached from here ({error})")
-        return
-    # This client follows to another region by itself, and the registry's does not.
-    theirs = _region(answer)
-    if endpoint is None and theirs and theirs != region:
-        raise BucketError(f"storage: {_elsewhere(bucket, theirs, region)}")
 
 
 def _known(keys: Keys | None) -> tuple[str, str] | None:
@@ -92,7 +94,7 @@ def _client(storage: Bucket, region: str, endpoint: str | None, keys: tuple[str,
 
 
 def _sentence(answer: dict[str, Any], bucket: str, region: str) -> str:
-    code = str(answer.get("Error", {}).get("Code", ""))
+    code = _code(answer)
     if code == "NoSuchBucket":
         return f"there is no bucket {bucket}: make it, or give another's name"
     if code in _OF_THE_KEY:
@@ -106,6 +108,10 @@ def _sentence(answer: dict[str, Any], bucket: str, region: str) -> str:
     if code in ("AccessDenied", "403"):
         return f"the key may not list the bucket {bucket}: it needs {_RIGHTS}"
     return f"the bucket {bucket} cannot be listed ({code or 'no reason given'}): see what its server says"
+
+
+def _code(answer: Any) -> str:
+    return str(answer.get("Error", {}).get("Code", ""))
 
 
 def _region(answer: dict[str, Any]) -> str | None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import botocore.auth
 import pytest
 
-from pruner.errors import NotARegistry, PrunerError, ReadError, Refused, WriteError
-from pruner.storage.s3.errors import error_of
+from pruner.errors import ConfigError, NotARegistry, PrunerError, ReadError, Refused, WriteError
+from pruner.storage.s3.errors import error_of, refuse_another_region
 from pruner.storage.s3.keys import Key
 from pruner.tree import layout
 from tests.gc.faultproxy import Fault, FaultProxy
@@ -115,10 +115,46 @@ def test_what_is_wrong_with_the_way_to_a_bucket_is_said_in_a_sentence(
     assert tree.keys() == before
 
 
-def test_a_bucket_of_another_region_is_found_where_the_server_says_so(tree: S3Place) -> None:
-    plan = tree.plan()
+def test_a_bucket_of_another_region_is_refused_with_its_region(tree: S3Place) -> None:
+    """The registry does not follow there, so it is not pruned there: a name may stand for two buckets."""
+    before = tree.keys()
     other = replace(tree, parameters=replace(tree.parameters, region="eu-west-7"))
-    assert other.plan().removals == plan.removals
+    told = "s3://images lies in the region us-east-1, not in eu-west-7: correct storage.s3.region"
+    for verb in (other.plan, other.run):
+        with pytest.raises(ConfigError, match=told):
+            verb()
+    assert tree.keys() == before
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told"),
+    [
+        (301, "PermanentRedirect", {"header": "eu-west-1"}),
+        (400, "AuthorizationHeaderMalformed", {"body": "eu-west-1"}),
+        (400, "400", {"header": "eu-west-1"}),
+        (307, "TemporaryRedirect", {}),
+        (400, "IllegalLocationConstraintException", {}),
+    ],
+)
+def test_amazons_ways_to_say_that_a_bucket_is_elsewhere(status: int, code: str, told: dict[str, str]) -> None:
+    answer = {
+        "Error": {"Code": code} | ({"Region": told["body"]} if "body" in told else {}),
+        "ResponseMetadata": {
+            "HTTPHeaders": {"x-amz-bucket-region": told["header"]} if "header" in told else {}
+        },
+    }
+    where = "the region eu-west-1" if told else "another region"
+    with pytest.raises(ConfigError, match=f"lies in {where}, not in us-east-1"):
+        refuse_another_region(answer, status, "images", "us-east-1")
+
+
+def test_an_error_of_the_bucket_in_its_own_region_says_nothing_of_regions() -> None:
+    for code in ("400", "AccessDenied"):
+        answer = {
+            "Error": {"Code": code},
+            "ResponseMetadata": {"HTTPHeaders": {"x-amz-bucket-region": "us-east-1"}},
+        }
+        refuse_another_region(answer, 400, "images", "us-east-1")
 
 
 @pytest.mark.parametrize(

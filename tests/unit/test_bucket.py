@@ -235,6 +235,10 @@ def test_a_bucket_that_answers_is_taken(cluster: FakeCluster, server: S3) -> Non
         ({"bucket": "another"}, "there is no bucket another: make it"),
         ({"secretKey": "wrong"}, r"does not know the key \(SignatureDoesNotMatch\)"),
         ({"accessKey": "stranger"}, r"does not know the key \(XAdminUserNotFound\)"),
+        (
+            {"region": "eu-west-7"},
+            "the bucket images is in the region us-east-1, not in eu-west-7: set region to its own",
+        ),
     ],
 )
 def test_what_the_server_refuses_is_told_before_anything_is_declared(

@@ -15,6 +15,7 @@ from typing import Any
 
 from pruner.errors import ConfigError
 from pruner.registry.s3parameters import S3Parameters
+from pruner.storage.s3.errors import refuse_another_region
 
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 25.0
@@ -32,6 +33,7 @@ CONNECTIONS = 16
 def connect(parameters: S3Parameters) -> Any:
     """A client for the bucket of `parameters`; speaks to nobody yet.
 
+    Its requests raise ConfigError where the server says that the bucket is in another region.
     Raises ConfigError when botocore is not there or does not accept the parameters.
     """
     try:
@@ -68,7 +70,7 @@ def connect(parameters: S3Parameters) -> Any:
         s3=s3,
     )
     try:
-        return session.create_client(
+        client = session.create_client(
             "s3",
             config=config,
             endpoint_url=parameters.endpoint or None,
@@ -77,6 +79,14 @@ def connect(parameters: S3Parameters) -> Any:
         )
     except (BotoCoreError, ValueError) as error:
         raise ConfigError(f"the parameters of storage.s3 are not accepted: {error}") from error
+
+    def look_at(**event: Any) -> None:
+        if event["response"] is not None:
+            http, answer = event["response"]
+            refuse_another_region(answer, http.status_code, parameters.bucket, parameters.region)
+
+    client.meta.events.register_first("needs-retry.s3", look_at)
+    return client
 
 
 def _authorities() -> str | None:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from pruner.errors import ConfigError
+
 T = TypeVar("T")
 _TORN = 3
 _RIGHTS = (
@@ -33,6 +35,7 @@ _WHAT_TO_DO = {
     "RequestTimeTooSkewed": "this machine's clock is more than 15 minutes off the server's: set the clock",
     "SlowDown": "the server asks for fewer requests, and kept asking: try again later",
 }
+_OF_OTHER_REGIONS = frozenset(code for code, told in _WHAT_TO_DO.items() if told == _OTHER_REGION)
 _ABSENT = frozenset({"NoSuchKey", "404", "NoSuchUpload", "NoSuchVersion"})
 _UNMET = frozenset({"PreconditionFailed", "412", "ConditionalRequestConflict"})
 _UNKNOWN = frozenset({"NotImplemented", "501", "MethodNotAllowed", "405"})
@@ -65,6 +68,22 @@ def error_of(code: str, message: str, url: str) -> OSError:
     if code in _UNKNOWN:
         return NotOffered(errno.ENOTSUP, f"the server does not offer this ({message or code})", url)
     return OSError(errno.EIO, f"the server says {code or 'nothing'}: {_WHAT_TO_DO.get(code, message)}", url)
+
+
+def refuse_another_region(answer: Any, status: int, bucket: str, region: str) -> None:
+    """Raises ConfigError when an answer, as botocore reads it, says that the bucket is not in `region`.
+
+    botocore would follow to where it is, and the registry does not: so nothing is asked there.
+    """
+    told = answer.get("Error", {})
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    theirs = str(told.get("Region") or headers.get("x-amz-bucket-region") or "")
+    code = str(told.get("Code", ""))
+    # The answer to a HEAD has no body, but says the region in a header.
+    of_head = code == "400" and theirs not in ("", region)
+    if code in _OF_OTHER_REGIONS or status in (301, 302, 307) or of_head:
+        where = f"in the region {theirs}" if theirs not in ("", region) else "in another region"
+        raise ConfigError(f"s3://{bucket} lies {where}, not in {region}: correct storage.s3.region")
 
 
 @contextmanager
