@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 import pulumi
 
-from . import accepted
+from . import accepted, pem
 from .inputs import known, later
 from .objects import Storage
 
@@ -17,6 +17,12 @@ Encryption = Literal["none", "AES256", "aws:kms"]
 
 ACCESS_KEY, SECRET_KEY = "accessKey", "secretKey"
 """The keys of the Secret with the credentials, whoever made it."""
+
+CA = "s3-ca"
+"""The volume with the authority of the server."""
+
+CA_FOLDER = "/etc/s3-ca"
+CA_FILE = "ca.crt"
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"[a-z0-9-]{1,64}")
@@ -39,7 +45,8 @@ class Bucket:
     """Where the bucket is, and who asks: `keys`, or those of the Secret `secret`, or the pod's own role.
 
     `endpoint` is None for Amazon's own. `root` is the prefix of all keys, without slashes at its ends;
-    `redirect` says that clients fetch blobs from the bucket itself. `annotations` are the service account's.
+    `redirect` says that clients fetch blobs from the bucket itself. `ca_certificate` is PEM, None where
+    systems know who signs for the server. `annotations` are the service account's.
     """
 
     bucket: pulumi.Input[str]
@@ -52,6 +59,7 @@ class Bucket:
     keys: Keys | None
     secret: pulumi.Input[str] | None
     redirect: bool
+    ca_certificate: pulumi.Input[str] | None
     annotations: Mapping[str, str]
     adopt: str | None
 
@@ -80,6 +88,7 @@ def read(storage: Storage, adopt: str | None) -> Bucket:
         secret=None if storage.existing_secret is None else later(storage.existing_secret, accepted.dns_name),
         # A client follows to the server's own address, whose certificate it may not trust.
         redirect=not own if storage.redirect is None else accepted.boolean(storage.redirect),
+        ca_certificate=_authority(storage),
         annotations={}
         if storage.service_account_annotations is None
         else accepted.texts(storage.service_account_annotations),
@@ -140,6 +149,15 @@ def _keys(storage: Storage) -> Keys | None:
         later(access, lambda value: accepted.secret(value, ACCESS_KEY)),
         later(cast("Any", secret), lambda value: accepted.secret(value, SECRET_KEY)),
     )
+
+
+def _authority(storage: Storage) -> pulumi.Input[str] | None:
+    if storage.ca_certificate is None:
+        return None
+    if not (known(storage.endpoint) or "https://").startswith("https://") or storage.endpoint is None:
+        raise ValueError("caCertificate is of a server of your own: give its endpoint, https://")
+    # The server's own will do where it signed itself.
+    return later(storage.ca_certificate, lambda given: pem.encoded(pem.certificates(given, "caCertificate")))
 
 
 def _bucket(value: object) -> str:

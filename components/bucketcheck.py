@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, cast
 
 import pulumi
@@ -49,16 +54,22 @@ def check(storage: Bucket) -> None:
     if is_of_the_cluster(storage):
         pulumi.log.info(f"not checked: the bucket {bucket}, as {endpoint} is a name of the cluster's")
         return
-    client = _client(storage, region, endpoint, keys)
+    authority = known(storage.ca_certificate)
+    if storage.ca_certificate is not None and authority is None:
+        pulumi.log.info("not checked: the bucket, as the authority of its server is not known here")
+        return
+    with _trusted(authority) as verify:
+        _ask(_client(storage, region, endpoint, keys, verify), storage, bucket, region, endpoint)
 
+
+def _ask(client: Any, storage: Bucket, bucket: str, region: str, endpoint: str | None) -> None:
     def refuse_another_region(**event: Any) -> None:
         # This client would follow there by itself, and the registry's does not.
         if event["response"] is not None and _code(event["response"][1]) in _OF_ANOTHER_REGION:
             raise BucketError(f"storage: {_sentence(event['response'][1], bucket, region)}")
 
     client.meta.events.register_first("needs-retry.s3", refuse_another_region)
-    # botocore is imported where a bucket is asked: most programs have none.
-    from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.exceptions import BotoCoreError, ClientError, SSLError
 
     try:
         client.list_objects_v2(Bucket=bucket, Prefix=storage.root, MaxKeys=1)
@@ -66,6 +77,11 @@ def check(storage: Bucket) -> None:
         raise BucketError(f"storage: {_sentence(cast('Any', error.response), bucket, region)}") from None
     except BotoCoreError as error:
         where = endpoint or f"Amazon's S3 in {region}"
+        if isinstance(error, SSLError) and storage.ca_certificate is not None:
+            raise BucketError(
+                f"storage: the certificate of {where} is not to be trusted by caCertificate: give what signs "
+                f"it, and an endpoint that it is made for ({error})"
+            ) from None
         pulumi.log.warn(f"not checked: the bucket {bucket}, since {where} is not reached from here ({error})")
 
 
@@ -76,7 +92,23 @@ def _known(keys: Keys | None) -> tuple[str, str] | None:
     return (access, secret) if access and secret else None
 
 
-def _client(storage: Bucket, region: str, endpoint: str | None, keys: tuple[str, str]) -> Any:
+@contextmanager
+def _trusted(authority: str | None) -> Generator[str | None]:
+    """A file with `authority` and the system's own; None for what botocore takes by itself."""
+    if authority is None:
+        yield None
+        return
+    system = ssl.get_default_verify_paths().cafile
+    with NamedTemporaryFile("w", suffix=".pem") as file:
+        file.write(f"{Path(system).read_text(errors='replace') if system else ''}\n{authority}")
+        file.flush()
+        yield file.name
+
+
+def _client(
+    storage: Bucket, region: str, endpoint: str | None, keys: tuple[str, str], verify: str | None
+) -> Any:
+    # botocore is imported where a bucket is asked: most programs have none.
     from botocore.config import Config
     from botocore.session import Session
 
@@ -90,7 +122,7 @@ def _client(storage: Bucket, region: str, endpoint: str | None, keys: tuple[str,
         retries={"total_max_attempts": 1},
         s3={"addressing_style": "path" if storage.path_style else "auto"},
     )
-    return session.create_client("s3", config=config, endpoint_url=endpoint)
+    return session.create_client("s3", config=config, endpoint_url=endpoint, verify=verify)
 
 
 def _sentence(answer: dict[str, Any], bucket: str, region: str) -> str:

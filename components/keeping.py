@@ -31,6 +31,7 @@ _OF = {
         "secret_key",
         "existing_secret",
         "service_account_annotations",
+        "ca_certificate",
         "redirect",
     ),
 }

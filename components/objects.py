@@ -53,6 +53,8 @@ class Storage:
     """A Secret of the namespace with accessKey and secretKey, in place of those; without any, the pod's role"""
     service_account_annotations: dict[str, str] | None = None
     """Annotations of the pods' service account, by which a cloud gives it a role"""
+    ca_certificate: pulumi.Input[str] | None = None
+    """The authority of the endpoint's certificate, PEM, where no system knows it"""
     redirect: bool | None = None
     """Whether clients fetch layers from the bucket itself; they do without an endpoint if left out"""
 

@@ -21,6 +21,9 @@ _OWN_DOMAINS = ("app.kubernetes.io/", "docker-registry.internal/")
 _CONFIGURED = "the registry's configuration, which is set in registryConfig"
 _OF_STORAGE = dict.fromkeys(
     ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "the bucket's key, which is set in storage"
+) | dict.fromkeys(
+    ("AWS_CA_BUNDLE", "SSL_CERT_DIR"),
+    "who signs for the bucket's server, which is set in storage.caCertificate",
 )
 _VARIABLE = re.compile(r"[A-Za-z_.-][A-Za-z0-9_.-]*")
 

@@ -56,30 +56,13 @@ def stays(storage: Kept) -> bool:
 def reached(
     name: str, storage: Kept, metadata: k8s.meta.v1.ObjectMetaArgs, opts: pulumi.ResourceOptions
 ) -> pod.Shared:
-    """How a pod gets at it: the volume `pod.DATA`, or the credentials of a bucket, declared if given.
+    """How a pod gets at it: the volume `pod.DATA`, or what a bucket's server is asked with, declared.
 
     The credentials are variables that the clients of registry and pruner know by themselves, so that they
     need not be written into a configuration.
     """
     if isinstance(storage, Bucket):
-        secret = storage.secret
-        if storage.keys is not None:
-            # Named by the provider: another key is another name, which rolls the pods.
-            secret = k8s.core.v1.Secret(
-                f"{name}-s3",
-                metadata=metadata,
-                string_data={
-                    ACCESS_KEY: storage.keys.access,
-                    SECRET_KEY: pulumi.Output.secret(storage.keys.secret),
-                },
-                immutable=True,
-                opts=opts,
-            ).metadata.name
-        variables = [
-            pod.secret_variable("AWS_ACCESS_KEY_ID", secret, ACCESS_KEY),
-            pod.secret_variable("AWS_SECRET_ACCESS_KEY", secret, SECRET_KEY),
-        ]
-        return pod.Shared([], [], variables if secret is not None else [])
+        return _credentials(name, storage, metadata, opts).and_(_authority(name, storage, metadata, opts))
     if isinstance(storage, HostPath):
         volume = k8s.core.v1.VolumeArgs(
             name=pod.DATA,
@@ -93,6 +76,50 @@ def reached(
             ),
         )
     return pod.Shared([volume], [pod.mount(pod.DATA, pod.DATA_FOLDER, read_only=False)], [])
+
+
+def _credentials(
+    name: str, storage: Bucket, metadata: k8s.meta.v1.ObjectMetaArgs, opts: pulumi.ResourceOptions
+) -> pod.Shared:
+    secret = storage.secret
+    if storage.keys is not None:
+        # Named by the provider: another key is another name, which rolls the pods.
+        secret = k8s.core.v1.Secret(
+            f"{name}-s3",
+            metadata=metadata,
+            string_data={
+                ACCESS_KEY: storage.keys.access,
+                SECRET_KEY: pulumi.Output.secret(storage.keys.secret),
+            },
+            immutable=True,
+            opts=opts,
+        ).metadata.name
+    variables = [
+        pod.secret_variable("AWS_ACCESS_KEY_ID", secret, ACCESS_KEY),
+        pod.secret_variable("AWS_SECRET_ACCESS_KEY", secret, SECRET_KEY),
+    ]
+    return pod.Shared([], [], variables if secret is not None else [])
+
+
+def _authority(
+    name: str, storage: Bucket, metadata: k8s.meta.v1.ObjectMetaArgs, opts: pulumi.ResourceOptions
+) -> pod.Shared:
+    if storage.ca_certificate is None:
+        return pod.Shared([], [], [])
+    authority = k8s.core.v1.ConfigMap(
+        f"{name}-s3-ca",
+        metadata=metadata,
+        data={bucket.CA_FILE: storage.ca_certificate},
+        immutable=True,
+        opts=opts,
+    )
+    return pod.Shared(
+        [pod.config_map_volume(bucket.CA, authority, 0o444)],
+        [pod.mount(bucket.CA, bucket.CA_FOLDER, read_only=True)],
+        # Beside the file of the image's own authorities, which Go reads in any case. Not AWS_CA_BUNDLE: it
+        # stands in place of those, and 2.8.2 panics with it.
+        pod.variables({"SSL_CERT_DIR": f"/etc/ssl/certs:{bucket.CA_FOLDER}"}),
+    )
 
 
 def security(storage: Kept) -> k8s.core.v1.PodSecurityContextArgs:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sandbox import golang
 from sandbox.errors import SandboxError
+from sandbox.pki import Pair, store
 
 START_WITHIN = 30.0  # seconds; it takes a fraction of one
 REGION = "us-east-1"
@@ -34,8 +35,10 @@ class S3:
 
 
 @contextmanager
-def s3_server(folder: Path, *, address: str = "127.0.0.1", port: int = 0) -> Generator[S3]:
-    """Serve `folder`/data until the end of the block; `port` 0 takes a free one.
+def s3_server(
+    folder: Path, *, address: str = "127.0.0.1", port: int = 0, identity: Pair | None = None
+) -> Generator[S3]:
+    """Serve `folder`/data until the end of the block; `port` 0 takes a free one; TLS with an `identity`.
 
     Its log is `folder`/versitygw.log. A server that was killed can be started again on the same folder.
     Raises SandboxError when it cannot be built or does not answer.
@@ -55,6 +58,7 @@ def s3_server(folder: Path, *, address: str = "127.0.0.1", port: int = 0) -> Gen
                 f"--port={address}:{port}",
                 f"--region={REGION}",
                 "--quiet",
+                *_tls(folder, identity),
                 "posix",
                 f"--sidecar={metadata}",
                 data,
@@ -67,7 +71,8 @@ def s3_server(folder: Path, *, address: str = "127.0.0.1", port: int = 0) -> Gen
         )
     try:
         _await(process, address, port, log)
-        yield S3(f"http://{address}:{port}", data, access_key, secret_key, process.pid)
+        scheme = "http" if identity is None else "https"
+        yield S3(f"{scheme}://{address}:{port}", data, access_key, secret_key, process.pid)
     finally:
         process.terminate()
         try:
@@ -75,6 +80,13 @@ def s3_server(folder: Path, *, address: str = "127.0.0.1", port: int = 0) -> Gen
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _tls(folder: Path, identity: Pair | None) -> list[str]:
+    if identity is None:
+        return []
+    store(identity, folder, "tls")
+    return [f"--cert={folder / 'tls.crt'}", f"--key={folder / 'tls.key'}"]
 
 
 def _await(process: subprocess.Popen[bytes], address: str, port: int, log: Path) -> None:

@@ -46,9 +46,8 @@ class PrunerProcess:
 
         The registries of the tests have a thread that starts them again, which the pruner cannot know.
         """
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "GC_"))
-        }
+        ours = ("AWS_", "GC_", "REGISTRY_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return (
             kept
             | {"PYTHONPATH": str(ROOT / "gc"), "GC_PROTECT_RUNNING": "false", "GC_RESTART": "allowed"}

@@ -300,7 +300,7 @@ def s3_settings(s3: S3, prefix: str) -> dict[str, Any]:
         "accesskey": s3.access_key,
         "secretkey": s3.secret_key,
         "forcepathstyle": True,
-        "secure": False,
+        "secure": s3.endpoint.startswith("https://"),
         "rootdirectory": prefix,
     }
 

@@ -112,13 +112,13 @@ def s3_place(server: Server, folder: Path) -> Generator[S3Place]:
     if server == "versitygw":
         with s3_server(folder / "versitygw") as s3:
             (s3.data / BUCKET).mkdir(exist_ok=True)
-            yield S3Place(_parameters(s3.endpoint, s3.access_key, s3.secret_key), folder)
+            yield S3Place(parameters_of(s3.endpoint, s3.access_key, s3.secret_key), folder)
         return
     moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     moto.start()
     try:
         host, port = moto.get_host_and_port()
-        parameters = _parameters(f"http://{host}:{port}", "access", "secret")
+        parameters = parameters_of(f"http://{host}:{port}", "access", "secret")
         requests.post(f"{parameters.endpoint}/moto-api/reset", timeout=10)  # it is one for the whole process
         connect(parameters).create_bucket(Bucket=BUCKET)
         yield S3Place(parameters, folder)
@@ -126,7 +126,8 @@ def s3_place(server: Server, folder: Path) -> Generator[S3Place]:
         moto.stop()
 
 
-def _parameters(endpoint: str, access_key: str, secret_key: str) -> S3Parameters:
+def parameters_of(endpoint: str, access_key: str, secret_key: str) -> S3Parameters:
+    """Those of the bucket on that server."""
     return S3Parameters(
         bucket=BUCKET,
         region=REGION,

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -18,6 +19,7 @@ from docker_registry_stack.bucketcheck import BucketError, check
 from docker_registry_stack.config import read_args
 from docker_registry_stack.settings import SettingsError
 from pruner.registry import config as registry_config_of_pruner
+from sandbox.pki import Subject, issue, new_authority
 from sandbox.s3 import S3, s3_server
 from tests.unit import program
 from tests.unit.conftest import Deploy
@@ -44,6 +46,8 @@ THEIRS = {
     "accessKey": "registry",
     "secretKey": SECRET_KEY,
 }
+PRIVATE = {**THEIRS, "endpoint": "https://minio.storage.svc:9000"}
+AUTHORITY = new_authority("of the tests").certificate_pem.decode()
 AMAZONS = {"kind": "s3", "bucket": "images", "region": "eu-central-1"}
 ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/registry"}
 
@@ -69,6 +73,19 @@ def understood(graph: Graph) -> registry_config_of_pruner.RegistryConfig:
         ({**AMAZONS, "secretKey": SECRET_KEY}, "accessKey and secretKey need each other"),
         ({**THEIRS, "existingSecret": "keys"}, "existingSecret is in place of accessKey and secretKey"),
         ({**AMAZONS, "encryption": "yes"}, "'yes' is not known: give none or AES256 or aws:kms"),
+        (
+            {**AMAZONS, "caCertificate": AUTHORITY},
+            "caCertificate is of a server of your own: give its endpoint",
+        ),
+        (
+            {**THEIRS, "caCertificate": AUTHORITY},
+            "caCertificate is of a server of your own: give its endpoint, https://",
+        ),
+        ({**PRIVATE, "caCertificate": "hidden"}, "caCertificate is not a certificate: give it as PEM"),
+        (
+            {**PRIVATE, "caCertificate": f"{AUTHORITY}-----BEGIN PRIVATE KEY-----"},
+            "caCertificate holds a private key",
+        ),
         ({**AMAZONS, "encryption": "aws:kms"}, "kmsKey and encryption aws:kms need each other"),
         ({**AMAZONS, "kmsKey": "k"}, "kmsKey and encryption aws:kms need each other"),
         ({**AMAZONS, "rootDirectory": "a/../b"}, "rootDirectory is 'a/../b': give a prefix of keys"),
@@ -161,6 +178,20 @@ def test_the_key_may_lie_in_a_secret_of_somebodys_or_be_the_pods_role(deploy: De
     assert graph.pod()["serviceAccountName"] == "registry-pruner-account-0a1b2c3d"
 
 
+def test_who_signs_for_the_server_is_trusted_by_whoever_asks_it(deploy: Deploy) -> None:
+    graph = deploy(storage={**PRIVATE, "caCertificate": AUTHORITY})
+    published = graph.one(CONFIG_MAP, "registry-s3-ca")
+    assert published.inputs["data"] == {"ca.crt": AUTHORITY}
+    assert published.inputs["immutable"] is True
+    for container in ("registry", "gc", "claim"):
+        assert mounts(graph, container)["/etc/s3-ca"] == ("s3-ca", True)
+        assert variables(graph, container)["SSL_CERT_DIR"] == "/etc/ssl/certs:/etc/s3-ca"
+        assert "AWS_CA_BUNDLE" not in variables(graph, container)
+    assert "SSL_CERT_DIR" not in variables(deploy(storage=PRIVATE), "registry")
+    with pytest.raises(SettingsError, match=r"SSL_CERT_DIR.*storage\.caCertificate"):
+        read(storage=PRIVATE, pod={"registry": {"environment": {"SSL_CERT_DIR": "/x"}}})
+
+
 def test_nothing_of_a_disk_is_mounted_and_nobody_is_root(deploy: Deploy) -> None:
     graph = deploy(storage=THEIRS)
     pod = graph.pod()
@@ -211,6 +242,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     with s3_server(tmp_path_factory.mktemp("s3")) as running:
         (running.data / "images").mkdir()
         yield running
+
+
+def test_a_server_with_a_private_authority_is_asked_by_it(cluster: FakeCluster, tmp_path: Path) -> None:
+    assert cluster.nodes
+    ours, other = new_authority("of the tests"), new_authority("of another")
+    with s3_server(tmp_path, identity=issue(ours, Subject("s3", hosts=("127.0.0.1",)))) as running:
+        (running.data / "images").mkdir()
+        both = (other.certificate_pem + ours.certificate_pem).decode()
+        assert run(running, caCertificate=both).all(DEPLOYMENT)
+        with pytest.raises(BucketError, match="is not to be trusted by caCertificate"):
+            run(running, caCertificate=other.certificate_pem.decode())
+        with pytest.raises(BucketError, match="there is no bucket another"):
+            run(running, caCertificate=both, bucket="another")
 
 
 def run(server: S3, **other: object) -> Graph:

@@ -11,6 +11,7 @@ import shutil
 import ssl
 import tempfile
 import zipfile
+from pathlib import Path
 from typing import Any
 
 from pruner.errors import ConfigError
@@ -90,10 +91,26 @@ def connect(parameters: S3Parameters) -> Any:
 
 
 def _authorities() -> str | None:
-    """The machine's own authorities, as a registry takes them; None for what botocore takes."""
+    """A file of the machine's own authorities, as a registry takes them; None for what botocore takes.
+
+    Programs in Go read the folders of SSL_CERT_DIR besides, whatever the files in them are called.
+    """
     if "AWS_CA_BUNDLE" in os.environ:
         return None
-    return ssl.get_default_verify_paths().cafile or None
+    system = ssl.get_default_verify_paths().cafile
+    folders = os.environ.get("SSL_CERT_DIR", "")
+    if not folders:
+        return system or None
+    files = [Path(system)] if system else []
+    files += [
+        file for folder in folders.split(":") for file in sorted(Path(folder).glob("*")) if file.is_file()
+    ]
+    texts = dict.fromkeys(file.read_text(errors="replace") for file in files)  # many are links to one another
+    handle, path = tempfile.mkstemp(prefix="pruner-authorities-", suffix=".pem")
+    atexit.register(Path(path).unlink, missing_ok=True)
+    with open(handle, "w") as bundle:
+        bundle.writelines(f"{text}\n" for text in texts if "-----BEGIN CERTIFICATE-----" in text)
+    return path
 
 
 def _unpacked_data() -> str:
