@@ -32,9 +32,26 @@ STACKS: dict[str, dict[str, object]] = {
         "cache": "redis",
         "storage": {"kind": "persistentVolumeClaim", "size": "50Gi", "accessModes": ["ReadWriteMany"]},
     },
+    "bucket": {
+        "replicas": 2,
+        # A name of the cluster's, which nobody asks from here.
+        "storage": {
+            "kind": "s3",
+            "bucket": "images",
+            "endpoint": "http://minio.storage.svc:9000",
+            "accessKey": "registry",
+            "secretKey": "a secret key",
+        },
+    },
+    "nodes": {
+        "nodeTrust": {"enabled": True},
+        "storage": {"kind": "persistentVolumeClaim", "size": "50Gi"},
+    },
 }
 ON_FOLDERS = ("folder", "readonly")
 EVERYWHERE = tuple(STACKS)
+# Of several pods' stacks the one with a Redis.
+WITH_ONE_POD = tuple(name for name in STACKS if name != "bucket")
 
 NO_SUCH_PULL = "images are versions that are never pushed again, and a restart must need no other registry"
 ONE_POD = "one tree of images has one pod, which a rollout ends before it starts the next"
@@ -50,7 +67,12 @@ CHECKOV = {
         "the default names the version for people; registryImage and gcImage take digests",
     ),
     "CKV_K8S_35": (EVERYWHERE, "the registry takes its signing secret by a variable or in config.yml alone"),
-    "CKV_K8S_23": (ON_FOLDERS, "only root can write to a folder that kubelet made for a hostPath"),
+    "CKV_K8S_23": (
+        (*ON_FOLDERS, "nodes"),
+        "only root can write to a folder that kubelet made for a hostPath, and to the nodes' own",
+    ),
+    "CKV_K8S_8": (("nodes",), "nobody waits for what has nodes trust the registry: its file stays as it is"),
+    "CKV2_K8S_6": (("nodes",), "what has nodes trust the registry listens on no port"),
     "CKV_K8S_40": (
         EVERYWHERE,
         "root on a folder; on a claim the user of other charts, whose volumes are taken over",
@@ -71,9 +93,9 @@ KUBE_SCORE = {
         EVERYWHERE,
         "serving is all a registry does; liveness has six times the patience",
     ),
-    "deployment-replicas": (EVERYWHERE, ONE_POD),
-    "deployment-strategy": (EVERYWHERE, ONE_POD),
-    "service-type": ((*ON_FOLDERS, "several"), "a NodePort is the default way in"),
+    "deployment-replicas": (WITH_ONE_POD, ONE_POD),
+    "deployment-strategy": (WITH_ONE_POD, ONE_POD),
+    "service-type": ((*ON_FOLDERS, "several", "bucket", "nodes"), "a NodePort is the default way in"),
 }
 
 
