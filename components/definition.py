@@ -48,6 +48,25 @@ def declare(name: str, found: Mapping[str, Any] | None, opts: pulumi.ResourceOpt
     )
 
 
+def admitted(spec: Mapping[str, Any], found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What of an address resource's `spec` the API server takes, with the definition `found` in the cluster.
+
+    All of it once the definition is ours. But a preview has the server check it by the one that is still
+    there, which refuses fields that it does not know.
+    """
+    if found is None or not pulumi.runtime.is_dry_run():
+        return dict(spec)
+    versions = cast("list[dict[str, Any]]", found["spec"].get("versions") or [])
+    schema: dict[str, Any] = {}
+    for each in versions:
+        if each["name"] == VERSION:
+            schema = each.get("schema") or {}
+    for part in ("openAPIV3Schema", "properties", "spec"):
+        schema = schema.get(part) or {}
+    known = cast("dict[str, Any]", schema.get("properties") or spec)
+    return {field: value for field, value in spec.items() if field in known}
+
+
 def _newer(found: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any]] | None:
     """The schema and the specification of the definition that is there, if that is newer than ours."""
     if found is None:

@@ -58,13 +58,16 @@ class ExternalAddress(pulumi.ComponentResource):
                 labels=labels_of.of("address"),
                 annotations={trust.AUTHORITIES: ",".join(map(str, authorities))},
             ),
-            spec={
-                "address": self.address,
-                "addresses": self.addresses,
-                "caBundle": ca_pem,
-                "auth": auth,
-                "serviceRef": {"name": service, "namespace": namespace, "port": pod.PORT},
-            },
+            spec=definition.admitted(
+                {
+                    "address": self.address,
+                    "addresses": self.addresses,
+                    "caBundle": ca_pem,
+                    "auth": auth,
+                    "serviceRef": {"name": service, "namespace": namespace, "port": pod.PORT},
+                },
+                defined,
+            ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[kind]),
         )
         self.register_outputs({"address": self.address, "addresses": self.addresses})

@@ -15,6 +15,7 @@ from docker_registry_stack.connection import ClusterError, OutOfReachError
 from docker_registry_stack.definition import NAME, SCHEMA, SCHEMA_ANNOTATION
 from tests.unit import program
 from tests.unit.fakecluster import FakeCluster, definition, node, service
+from tests.unit.parts import ADDRESS
 from tests.unit.program import Graph
 
 DEFINITION_TYPE = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinitionPatch"
@@ -307,3 +308,21 @@ def test_nothing_of_this_machine_gets_into_the_provider(cluster: FakeCluster) ->
         "enableConfigMapMutable": "true",
         "enableSecretMutable": "true",
     }
+
+
+OLD_FIELDS = {field: {"type": "string"} for field in ("address", "addresses", "caBundle", "serviceRef")}
+
+
+def test_a_preview_shows_no_field_that_the_clusters_definition_does_not_know_yet(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server checks a preview by the definition of before, and would refuse all of it."""
+    old = definition(NAME)
+    spec = {"type": "object", "properties": OLD_FIELDS}
+    old["spec"]["versions"][0]["schema"] = {"openAPIV3Schema": {"properties": {"spec": spec}}}
+    cluster.definitions = [old]
+    assert "auth" in run().one(ADDRESS).inputs["spec"]
+    monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: True)
+    assert run().one(ADDRESS).inputs["spec"].keys() == OLD_FIELDS.keys()
+    cluster.definitions = []
+    assert "auth" in run().one(ADDRESS).inputs["spec"]
