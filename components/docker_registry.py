@@ -25,6 +25,7 @@ from .nodes.objects import NodeTrust
 from .pod import PORT
 from .registry import Registry, names_inside
 from .settings import Settings, settle
+from .sidecar import deployment_of
 
 
 class DockerRegistry(pulumi.ComponentResource):
@@ -116,6 +117,7 @@ class DockerRegistry(pulumi.ComponentResource):
             f"{name}-monitoring",
             seen=settings.seen,
             found_by=selector("registry" if settings.replicas == 1 else "pruner"),
+            deployment=deployment_of(settings),
             labels=labels,
             namespace=registry.namespace,
             opts=child,

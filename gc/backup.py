@@ -4,6 +4,8 @@ It runs where the images are, on any Python, with nothing but what that brings a
 
     kubectl -n docker-registry exec -i deploy/registry -c gc -- python3 - < gc/backup.py > images.tar
 
+With several replicas that is deploy/registry-pruner.
+
 A registry writes a blob before what refers to it, and here what refers is read before the blobs: all that was
 pushed when this began is whole in the copy. The pruner is kept away by its own locks; a run is waited for.
 

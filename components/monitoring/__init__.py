@@ -12,15 +12,21 @@ _PLACEHOLDER = "NAMESPACE"
 RUNBOOKS = "docs/runbooks"
 
 
-def alerts(namespace: str) -> dict[str, Any]:
-    """The rules for the registry in `namespace`: a rules file of Prometheus, or a PrometheusRule's spec."""
+def alerts(namespace: str, deployment: str = "registry") -> dict[str, Any]:
+    """The rules for the registry in `namespace`: a rules file of Prometheus, or a PrometheusRule's spec.
+
+    `deployment` is the one with the pruner's pod, of which the annotation `pruner` says how it is asked.
+    """
     rules: dict[str, Any] = yaml.safe_load(_ALERTS.read_text().replace(_PLACEHOLDER, namespace))
     for group in rules["groups"]:
         for rule in group["rules"]:
-            rule["annotations"]["runbook"] = f"{RUNBOOKS}/{rule['alert']}.md"
+            rule["annotations"] |= {
+                "runbook": f"{RUNBOOKS}/{rule['alert']}.md",
+                "pruner": f"kubectl -n {namespace} exec deploy/{deployment} -c gc -- prune",
+            }
     return rules
 
 
-def alerts_text(namespace: str) -> str:
+def alerts_text(namespace: str, deployment: str = "registry") -> str:
     """The same as a file."""
-    return yaml.safe_dump(alerts(namespace), sort_keys=False, width=110)
+    return yaml.safe_dump(alerts(namespace, deployment), sort_keys=False, width=110)

@@ -26,11 +26,12 @@ class Monitoring(pulumi.ComponentResource):
         *,
         seen: Seen,
         found_by: Mapping[str, str],
+        deployment: str,
         labels: Labels,
         namespace: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`found_by` are the labels of the pod that has the metrics."""
+        """`found_by` are the labels of the pod that has the metrics, `deployment` is its Deployment."""
         super().__init__("docker-registry:index:Monitoring", name, {"metrics": seen.metrics}, opts)
         child = pulumi.ResourceOptions(parent=self)
         metadata = k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=labels.of("monitoring"))
@@ -53,14 +54,14 @@ class Monitoring(pulumi.ComponentResource):
                 api_version=_OPERATOR,
                 kind="PrometheusRule",
                 metadata=metadata,
-                spec=here.apply(alerts),
+                spec=here.apply(lambda given: alerts(given, deployment)),
                 opts=child,
             )
         elif seen.alerts == "configMap":
             k8s.core.v1.ConfigMap(
                 f"{name}-alerts",
                 metadata=metadata,
-                data={"docker-registry.yaml": here.apply(alerts_text)},
+                data={"docker-registry.yaml": here.apply(lambda given: alerts_text(given, deployment))},
                 opts=child,
             )
         if seen.dashboard:

@@ -160,6 +160,7 @@ def test_every_alert_has_a_scene_and_a_runbook_and_says_what_is_wrong() -> None:
     assert listed == list(RULES)
     for name, rule in RULES.items():
         assert rule["annotations"]["runbook"] == f"{RUNBOOKS}/{name}.md"
+        assert rule["annotations"]["pruner"] == f"kubectl -n {NAMESPACE} exec deploy/registry -c gc -- prune"
         assert rule["labels"]["severity"] in ("critical", "warning", "info")
         assert {"summary", "description"} <= set(rule["annotations"])
         assert f'namespace="{NAMESPACE}"' in rule["expr"], "another registry's figures are another's alerts"

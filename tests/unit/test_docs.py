@@ -139,6 +139,19 @@ def test_every_paper_that_is_linked_to_is_there() -> None:
             assert target.exists(), f"{page.name}: {target}"
 
 
+def test_who_leads_to_the_pruner_says_where_it_is_with_several_replicas() -> None:
+    pages = [
+        *(program.ROOT / "docs").rglob("*.md"),
+        program.ROOT / "README.md",
+        program.ROOT / "gc" / "backup.py",
+    ]
+    to_the_pruner = re.compile(r"deploy/registry (-c gc|8080|9090)")
+    leading = [page for page in pages if to_the_pruner.search(page.read_text())]
+    assert len(leading) > 10
+    for page in leading:
+        assert "deploy/registry-pruner" in page.read_text(), page
+
+
 def test_the_readme_leads_to_every_page_of_the_docs() -> None:
     reached: set[Path] = set()
     ahead = [program.ROOT / "README.md"]

@@ -161,7 +161,13 @@ def test_every_volume_that_is_mounted_is_there_and_none_else(deploy: Deploy) -> 
 
 
 def test_what_shows_the_pruner_follows_it(deploy: Deploy) -> None:
-    graph = deploy(replicas=2, storage=SHARED, metrics="podMonitor")
+    graph = deploy(replicas=2, storage=SHARED, metrics="podMonitor", alerts="prometheusRule")
+    rules = graph.one("kubernetes:monitoring.coreos.com/v1:PrometheusRule").inputs["spec"]["groups"][0][
+        "rules"
+    ]
+    assert {rule["annotations"]["pruner"] for rule in rules} == {
+        "kubectl -n docker-registry exec deploy/registry-pruner -c gc -- prune"
+    }
     monitor = graph.one("kubernetes:monitoring.coreos.com/v1:PodMonitor").inputs["spec"]
     template = graph.one(DEPLOYMENT, "registry-pruner-deployment").inputs["spec"]["template"]
     assert monitor["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
