@@ -6,12 +6,13 @@ import contextlib
 import shutil
 import socket
 import subprocess
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
+import yaml
 
 from pruner.errors import RegistryError
 from pruner.registry import caches, config
@@ -184,8 +185,7 @@ def remove(registry: RealRegistry, repository: str, digest: str) -> None:
     shutil.rmtree(root / "blobs" / algorithm / hexadecimal[:2] / hexadecimal)
 
 
-def test_a_registry_takes_a_pruned_blob_again(start_registry: StartRegistry) -> None:
-    registry = start_registry("redis")
+def takes_a_pruned_blob_again(registry: RealRegistry) -> None:
     content = layer("a blob that goes and comes back")
     digest = digest_of(content)
     settings = config.load(str(registry.config), {}).redis
@@ -199,6 +199,53 @@ def test_a_registry_takes_a_pruned_blob_again(start_registry: StartRegistry) -> 
         assert not registry_client.has_blob("team/app", digest)
         registry_client.push_blob("team/app", content)
         assert registry_client.get_blob("team/app", digest) == content
+
+
+def test_a_registry_takes_a_pruned_blob_again(start_registry: StartRegistry) -> None:
+    takes_a_pruned_blob_again(start_registry("redis"))
+
+
+def registry_with(folder: Path, redis_settings: Mapping[str, object]) -> RealRegistry:
+    """One of version 3, which alone knows TLS and sentinels, not started yet."""
+    registry = RealRegistry("3.1.2", folder / "registry", "redis", redis_port=1)
+    registry.write_config()
+    document = yaml.safe_load(registry.config.read_text())
+    registry.config.write_text(yaml.safe_dump(document | {"redis": redis_settings}))
+    return registry
+
+
+def test_a_registry_and_its_pruner_speak_tls_with_the_authority_of_its_configuration(tmp_path: Path) -> None:
+    """As a stack sets it up with redis.caCertificate, and a password."""
+    identity, port = self_signed(tmp_path, "127.0.0.1"), free_port()
+    pem, ca = str(identity / "tls.pem"), str(identity / "ca.crt")
+    files = (
+        "--tls-cert-file",
+        pem,
+        "--tls-key-file",
+        pem,
+        "--tls-ca-cert-file",
+        ca,
+        "--tls-auth-clients",
+        "no",
+    )
+    secured = ("--port", "0", "--tls-port", str(port), "--requirepass", "quiet", *files)
+    where = {"addrs": [f"127.0.0.1:{port}"], "password": "quiet", "tls": {"rootcas": [ca]}}
+    with redis_server(tmp_path, port, *secured), registry_with(tmp_path, where) as registry:
+        takes_a_pruned_blob_again(registry)
+        assert client(port, ssl=True, ssl_ca_certs=ca, password="quiet").keys(), "it is used"
+
+
+def test_a_registry_and_its_pruner_ask_sentinels_for_the_master(server: Redis, tmp_path: Path) -> None:
+    port = free_port()
+    settings = tmp_path / "sentinel.conf"
+    settings.write_text(f"port {port}\nsentinel monitor cache 127.0.0.1 {server.port} 1\n")
+    where = {"addrs": [f"127.0.0.1:{port}"], "mastername": "cache"}
+    with (
+        redis_server(tmp_path, port, str(settings), "--sentinel"),
+        registry_with(tmp_path, where) as registry,
+    ):
+        takes_a_pruned_blob_again(registry)
+        assert client(server.port).keys(), "it is used"
 
 
 def test_the_keys_are_those_of_the_registry(start_registry: StartRegistry) -> None:
