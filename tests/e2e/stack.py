@@ -70,6 +70,8 @@ class Stack:
     scratch: Path
     logins: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]], repr=False)
     """The login since the last `up`: clients want it often, and the engine is slow to answer."""
+    way: tuple[str, ...] = ()
+    """What skopeo is started by, for a client elsewhere than on this machine."""
 
     @property
     def namespace(self) -> str:
@@ -165,6 +167,24 @@ class Stack:
         """Pull `name` into a docker archive."""
         self._skopeo("src", self._remote(name), f"docker-archive:{archive}:{name}", retries, self.login())
 
+    def skopeo_copy(self, name: str, to: str) -> None:
+        """Pull `name` and push it as `to`."""
+        login = self.login()
+        creds = [f"--{end}-creds={login[0]}:{login[1]}" for end in ("src", "dest")] if login else []
+        trust = [f"--{end}-cert-dir={self._trust()}" for end in ("src", "dest")]
+        words = [
+            *self.way,
+            "skopeo",
+            "copy",
+            "--quiet",
+            "--preserve-digests",
+            *trust,
+            *creds,
+            self._remote(name),
+            self._remote(to),
+        ]
+        run(words, what="copying an image")
+
     def podman_push_and_pull(self, archive: Path, name: str) -> tuple[str, str]:
         """Push a docker archive as `name`, forget it and pull it: the image's id before and after."""
         # Podman takes no run folder whose path is longer than 50 characters.
@@ -208,7 +228,7 @@ class Stack:
         """Copy an image; `end`, src or dest, is the one that is the registry's."""
         creds = f"--{end}-creds={login[0]}:{login[1]}" if login else f"--{end}-no-creds"
         options = [f"--retry-times={retries}", f"--{end}-cert-dir={self._trust()}", creds]
-        run(["skopeo", "copy", "--quiet", *options, source, target], what="copying an image")
+        run([*self.way, "skopeo", "copy", "--quiet", *options, source, target], what="copying an image")
 
     def has_blob(self, content: bytes) -> bool:
         """Whether the blob's file is on the node's disk."""

@@ -16,6 +16,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ import yaml
 from sandbox.cluster import kubectl
 from sandbox.images import PYTHON_REFERENCE, REGISTRY_2_REFERENCE
 from sandbox.place import REGISTRY_STORAGE
+from sandbox.processes import find_node
 from tests.e2e.conftest import MakeStack
 from tests.e2e.stack import FAST, Stack, until
 from tests.gc.images import image, layer
@@ -154,11 +156,27 @@ def test_the_pruner_works_there(stack: Stack) -> None:
     assert report["problems"] == []
 
 
-def test_the_other_version_of_the_registry_serves_the_same_volume(stack: Stack) -> None:
+def test_both_versions_serve_the_same_volume_by_an_address_within_the_cluster(stack: Stack) -> None:
+    """To whoever is on a node; the cluster has no names, so the address is that of the Service."""
+    node = find_node(stack.place)
+    assert node
+    inside = replace(stack, way=("nsenter", "--net", f"--target={node.pid}", "--"))
     was = stack.engine.settings()["docker-registry:registryImage"]
-    stack.up(registryImage=REGISTRY_2_REFERENCE)
-    stack.client().check("app", "v2", NEW)
-    stack.up(registryImage=was)
+    host = stack.objects("services")[0]["spec"]["clusterIP"]
+    # The port of the nodes is the default again: there is none to choose.
+    config = {"exposure.kind": "ClusterIP", "externalHosts": json.dumps([host]), "nodePort": "32000"}
+    for version, reference in enumerate((REGISTRY_2_REFERENCE, was), 2):
+        stack.up(registryImage=reference, **config)
+        (service,) = stack.objects("services")
+        assert (service["spec"]["type"], service["spec"]["clusterIP"]) == ("ClusterIP", host)
+        assert "nodePort" not in service["spec"]["ports"][0]
+        assert stack.address_resource()["addresses"] == [f"{host}:5000"]
+        inside.skopeo_copy("app:v2", f"inside:v{version}")
+    back = {"exposure.kind": "NodePort", "externalHosts": "[]", "nodePort": str(stack.node_port)}
+    stack.up(**back)
+    client = stack.client()
+    for version in (2, 3):
+        client.check("inside", f"v{version}", NEW)
 
 
 def test_the_claim_outlives_the_stack_and_is_found_again(stack: Stack) -> None:
