@@ -42,8 +42,12 @@ class Contender:
 
 
 def environ() -> Mapping[str, str]:
-    """This process's environment without what would set up another pruner or registry."""
+    """This process's environment without what would set up another pruner or registry.
+
+    Python may keep what it compiled, as it does of a package that was installed.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("GC_", "REGISTRY_"))}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     return kept | {"PYTHONPATH": str(ROOT / "gc"), "OTEL_TRACES_EXPORTER": "none"}
 
 

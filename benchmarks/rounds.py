@@ -55,6 +55,7 @@ def plans(folder: Path, rounds: int, say: Say) -> list[Result]:
     config = configuration(folder, data)
     index = data / INDEX
     taken: dict[str, list[Measured]] = {}
+    remember(config)  # which has the pruner compiled, too
     for number in range(rounds):
         for contender in contenders.planners(config, data):
             if contender.forgets:

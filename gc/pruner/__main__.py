@@ -1,8 +1,11 @@
-"""`python -m pruner`, and the entry of the zipapp."""
+"""`python -m pruner`, `prune`, and the entry of the zipapp."""
 
+import gc
 import sys
 
-from pruner.cli.main import main
+gc.disable()  # what is imported stays: the collector would walk through it a dozen times before work begins
+
+from pruner.cli.main import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

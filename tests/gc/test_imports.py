@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,17 @@ WINGS = ("cli", "observe", "inspect", "sweep", "decide", "claim", "tree", "stora
 """Each may import those that come after it, and the ground: the modules that lie in no wing."""
 GROUND = ("clock", "delays", "errors", "kubernetes")
 LONGEST = 300  # lines
+NOT_FOR_A_PLAN = (
+    "ssl",
+    "http.client",
+    "urllib.request",
+    "email",
+    "socket",
+    "uuid",
+    "tqdm",
+    "pruner.kubernetes",
+)
+"""What takes long to import, and few plans need."""
 MODULES = sorted(path.relative_to(PRUNER).as_posix() for path in PRUNER.rglob("*.py"))
 
 
@@ -75,3 +88,28 @@ def test_an_import_upward_is_seen(module: str, source: str) -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_no_module_is_longer_than_can_be_read(module: str) -> None:
     assert len((PRUNER / module).read_text().splitlines()) <= LONGEST
+
+
+def test_a_plan_imports_nothing_that_few_plans_need(tmp_path: Path) -> None:
+    config = tmp_path / "config.yml"
+    config.write_text(
+        "version: 0.1\nhttp: {addr: 'localhost:0'}\n"
+        f"storage: {{filesystem: {{rootdirectory: {tmp_path}}}}}\n"
+    )
+    (tmp_path / "docker/registry/v2/blobs/sha256/ab").mkdir(parents=True)
+    (tmp_path / "docker/registry/v2/repositories/app/_layers").mkdir(parents=True)
+    command = [
+        sys.executable,
+        "-X",
+        "importtime",
+        "-m",
+        "pruner",
+        "plan",
+        "--summary",
+        "--config",
+        str(config),
+    ]
+    done = subprocess.run(command, cwd=PRUNER.parent, capture_output=True, text=True, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
+    assert "pruner.decide.plan" in imported
+    assert imported.isdisjoint(NOT_FOR_A_PLAN)

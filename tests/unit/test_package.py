@@ -85,7 +85,7 @@ def test_the_pruner_is_a_distribution_of_its_own_with_its_command(tmp_path: Path
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
         (points,) = [name for name in names if name.endswith("entry_points.txt")]
-        assert "prune = pruner.cli.main:main" in archive.read(points).decode()
+        assert "prune = pruner.__main__:main" in archive.read(points).decode()
     assert {name.removeprefix("pruner/") for name in names if name.endswith(".py")} == sources(
         program.ROOT / "gc" / "pruner"
     )

@@ -43,8 +43,10 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] = os.envi
     set_up_log(arguments.output)
     try:
         clock.sleep(0)
-        if not command.changes(arguments):
-            gc.disable()  # it ends soon, and would only walk through a million things that all stay
+        if command.changes(arguments):
+            gc.enable()  # it may work for hours; what only reads ends soon, and all that it makes stays
+        else:
+            gc.disable()
             anywhere.append(True)  # what changes something ends at its safe points: as it sleeps or reports
         return command.run(Call(command, arguments, environ, clock))
     except PrunerError as error:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pruner.errors import ConfigError
 from pruner.registry.goyaml import NOT_DRIVERS, Schema, Source, StringMap
 from pruner.registry.overrides import override
 from pruner.registry.redisconfig import DIALECTS, Dialect, NoRedisError, RedisConfig, host_port, redis_config
-from pruner.registry.rewrite import with_true
-from pruner.registry.s3parameters import S3Parameters, read_parameters
+
+if TYPE_CHECKING:
+    from pruner.registry.s3parameters import S3Parameters
 
 LOCATIONS = ("/etc/distribution/config.yml", "/etc/docker/registry/config.yml")
 DEFAULT_CA = "/etc/registry-tls/ca.crt"
@@ -147,7 +148,11 @@ def _parse(source: Source, path: str, environ: Mapping[str, str], dialect: Diale
     driver = _driver(storage, path)
     cache = _cache(storage)
     auth_type = next(iter(raw["auth"]), "")
-    s3 = read_parameters(storage[driver] or {}, path) if driver in _S3 else None
+    s3: S3Parameters | None = None
+    if driver in _S3:
+        from pruner.registry.s3parameters import read_parameters  # brings sockets, which few need
+
+        s3 = read_parameters(storage[driver] or {}, path)
     return RegistryConfig(
         path=path,
         driver=driver,
@@ -167,6 +172,8 @@ def with_readonly(text: bytes) -> bytes:
 
     Comments and layout are lost. Raises ConfigError when `text` is not a configuration of a registry.
     """
+    from pruner.registry.rewrite import with_true  # only here: a plan is to start fast
+
     return with_true(text, ["storage", "maintenance", "readonly", "enabled"])
 
 

@@ -26,7 +26,7 @@ _KEYS = ("repositories", "tags", "keepLast", "keepWithin", *_PERIOD_KEYS, "keepL
 _LIST = ", ".join(_KEYS)
 _NUMBER = r"(0|[1-9]\d*)"
 _PART = r"(?:0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)"
-_VERSION = re.compile(rf"v?{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-({_PART}(?:\.{_PART})*))?", re.ASCII)
+_VERSION = rf"v?{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-({_PART}(?:\.{_PART})*))?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Version:
     @staticmethod
     def of(tag: str) -> Version | None:
         """The version that a tag is, with or without a v in front; None for other tags."""
-        match = _VERSION.fullmatch(tag)
+        match = re.fullmatch(_VERSION, tag, re.ASCII)
         if match is None:
             return None
         if match[4] is None:

@@ -11,7 +11,7 @@ from pruner.errors import ConfigError
 from pruner.settings.durations import parse_duration
 from pruner.settings.policies import Policy, parse_policies
 
-_OBJECT = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+_OBJECT = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?"
 
 FUSES = ("fraction", "no-tags", "not-a-registry", "pull-through-cache", "gitlab-database", "other-registries")
 """Names of the fuses, as an override names them."""
@@ -100,7 +100,7 @@ def _port(text: str) -> int:
 
 
 def _object(text: str) -> str:
-    if text and not _OBJECT.fullmatch(text):
+    if text and not re.fullmatch(_OBJECT, text):
         raise ValueError(f"{text!r} does not name an object: give NAMESPACE/NAME")
     return text
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pruner.clock import Clock
-from pruner.kubernetes import ACCOUNT
 from pruner.registry.config import RegistryConfig
-from pruner.registry.s3parameters import S3Parameters
 from pruner.storage import Storage
 from pruner.storage.filesystem import FileSystem
-from pruner.storage.lease import LeaseStore
-from pruner.storage.paced import Pace, at_pace
 from pruner.sweep import current
 from pruner.tree import layout
+
+if TYPE_CHECKING:
+    from pruner.registry.s3parameters import S3Parameters
+    from pruner.storage.lease import LeaseStore
 
 
 def open_storage(
@@ -25,7 +26,12 @@ def open_storage(
     Raises ConfigError.
     """
     if config.s3 is None:
-        return at_pace(FileSystem(config.root), ops_per_second, clock)
+        storage = FileSystem(config.root)
+        if not ops_per_second:
+            return storage
+        from pruner.storage.paced import at_pace  # only here: a plan is to start fast
+
+        return at_pace(storage, ops_per_second, clock)
     return _bucket(config.s3, environ, clock, ops_per_second)
 
 
@@ -33,7 +39,9 @@ def _bucket(
     parameters: S3Parameters, environ: Mapping[str, str], clock: Clock, requests_per_second: float
 ) -> Storage:
     # Its client is large, and few need it.
+    from pruner.kubernetes import ACCOUNT
     from pruner.storage.clusterlease import of_pod
+    from pruner.storage.paced import Pace
     from pruner.storage.s3.bucket import Bucket
     from pruner.storage.s3.client import CONNECT_TIMEOUT, READ_TIMEOUT, REQUEST_BOUND, connect
     from pruner.storage.s3.looker import Areas
