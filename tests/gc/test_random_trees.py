@@ -3,7 +3,9 @@ anew only what may have changed, says what one says that knows nothing."""
 
 from __future__ import annotations
 
+import os
 import random
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -133,3 +135,13 @@ def test_a_link_written_in_an_empty_folder_is_seen_by_a_later_look(tmp_path: Pat
     assert lonely in {removal.digest for removal in looks.look(held).plan.of("blob")}
     pruner.tree.link_layer("app", lonely)
     assert lonely not in {removal.digest for removal in looks.look(held).plan.of("blob")}
+
+
+def test_clients_that_meet_a_fifo_do_not_wait_for_it(tmp_path: Path) -> None:
+    for seed in range(20):
+        tree, dice = Pruner(tmp_path / str(seed)).tree, random.Random(seed)
+        randomtrees.sound(tree, dice, time.time() - 60)
+        for link in sorted(tree.top.glob("repositories/**/link")):
+            link.unlink()
+            os.mkfifo(link)
+        randomtrees.go_on(tree, dice)

@@ -112,8 +112,11 @@ class Entry:
 
 
 def write(path: Path, content: bytes) -> None:
+    """Write a file; raises OSError where something else lies, also a FIFO: a plain open would wait for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK, 0o666)
+    with open(handle, "wb") as file:
+        file.write(content)
 
 
 def walk(root: Path) -> Iterator[Path]:
