@@ -46,6 +46,7 @@ def count(pruner: Pruner) -> Counter[str]:
 def test_a_plan_reads_each_manifest_and_tag_once_and_else_what_may_go(pruner: Pruner) -> None:
     count(pruner)
     assert len(pruner.plan().removals) == GONE_IMAGES * (1 + (LAYERS + 1) + (LAYERS + 2))
+    assert "stamp" not in dict(pruner.storage.calls), "nobody looks again"
     counted = count(pruner)
     assert counted["read blobs"] == KEPT_IMAGES + GONE_IMAGES
     assert counted["read tags"] == KEPT_IMAGES

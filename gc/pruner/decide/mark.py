@@ -63,3 +63,4 @@ def _load(tree: Tree, library: Library, progress: Progress) -> None:
             progress("read manifests", count)
             keys = []
     library.load(keys)
+    library.loaded()

@@ -123,11 +123,12 @@ class _Planner:
         return Plan(Removals(parts), dict(self.kept), skipped, tuple(dangling))
 
     def _without_manifest(self, name: str) -> Iterator[str]:
-        revisions = self.tree.repositories[name].revisions
+        revisions, images = self.tree.repositories[name].revisions, self.library.images
+        listed, held = revisions.listed, revisions.held
         for tag, digest in self.roots[name].tags.items():
             key = key_of(digest)
-            is_listed = key in revisions.listed or key in revisions.held
-            if not is_listed or self.library.find(key) is None:
+            is_listed = key in listed or key in held
+            if not is_listed or (key not in images and self.library.find(key) is None):
                 yield tag
 
     # -- links

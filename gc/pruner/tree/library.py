@@ -69,6 +69,11 @@ class Library:
                 new = self._recall(new, self._index)
             self._read(new)
 
+    def loaded(self) -> None:
+        """All that a look mostly needs is here: let go of what an earlier run knew, if nobody saves it."""
+        if not self._saves:
+            self._index = None
+
     def _unknown(self, keys: Iterable[Key]) -> list[Key]:
         images, others, missing = self.images, self._others, self._missing
         return [key for key in keys if key not in images and key not in others and key not in missing]

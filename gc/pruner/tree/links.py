@@ -83,10 +83,10 @@ class Links(Mapping[str, Link]):
         """Where a link lies."""
         return f"{self.path}/{NAMES[len(key)]}/{key.hex()}/link"
 
-    def paths_of(self, keys: Iterable[Key]) -> list[str]:
-        """The same for each of the keys."""
-        above = {length: f"{self.path}/{name}/" for length, name in NAMES.items()}
-        return [f"{above[len(key)]}{key.hex()}/link" for key in keys]
+    def paths_of(self, digests: Iterable[str]) -> list[str]:
+        """The same for each of the digests."""
+        path = self.path
+        return [f"{path}/{digest[:6]}/{digest[7:]}/link" for digest in digests]
 
     def examine(self, keys: Iterable[Key]) -> None:
         """Read those that were not read yet, in bulk; raises ReadError."""

@@ -26,7 +26,7 @@ _Packed = tuple[bytes, list[Entry]]
 @dataclass(slots=True)
 class Known:
     """What earlier looks of one run saw: by path, what was listed with the folder's stamp at that time, and
-    what tags named with their link's version. `keeps` is False where no later look asks for the tags."""
+    what tags named with their link's version. `keeps` is False where no later look asks for any of it."""
 
     keeps: bool = True
     folders: dict[str, tuple[object, _Listing]] = field(default_factory=dict[str, tuple[object, _Listing]])
@@ -98,7 +98,9 @@ class Reader:
         return new
 
     def stamp(self, path: str) -> object | None:
-        """What tells whether the names in a folder changed; None when nothing does."""
+        """What tells whether the names in a folder changed; None when nothing does, or nobody asks later."""
+        if not self.known.keeps:
+            return None
         try:
             return self.view.stamp(path)
         except FileNotFoundError:

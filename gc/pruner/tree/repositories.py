@@ -73,9 +73,10 @@ def _links(reader: Reader, path: str, found: Contents, *, are_revisions: bool) -
 def _read_links(
     reader: Reader, links: Links, keys: list[Key], found: Contents, *, are_revisions: bool
 ) -> Iterator[float | Link | None]:
-    paths = links.paths_of(keys)
-    for key, path, content in zip(keys, paths, reader.view.read_many(paths, LINK_LIMIT), strict=True):
-        digest = text_of(key)
+    digests = [text_of(key) for key in keys]
+    paths = links.paths_of(digests)
+    contents = reader.view.read_many(paths, LINK_LIMIT)
+    for key, digest, path, content in zip(keys, digests, paths, contents, strict=True):
         if isinstance(content, Content) and content.content == digest.encode():
             if are_revisions:
                 reader.leaf(path[: -len("/link")], "link", found)
