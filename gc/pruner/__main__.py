@@ -1,4 +1,4 @@
-"""`python -m pruner`, `prune`, and the entry of the zipapp."""
+"""`python -m pruner`, and the command `prune`."""
 
 import gc
 import sys
