@@ -116,7 +116,9 @@ class DockerRegistry(pulumi.ComponentResource):
         Monitoring(
             f"{name}-monitoring",
             seen=settings.seen,
-            found_by=selector("registry" if settings.replicas == 1 else "pruner"),
+            found_by={"pods": selector("registry")}
+            if settings.replicas == 1
+            else {"pods": selector("pruner"), "registries": selector("registry")},
             deployment=deployment_of(settings),
             labels=labels,
             namespace=registry.namespace,

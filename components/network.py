@@ -12,6 +12,7 @@ from . import caching, pod
 from .labels import Labels, selector
 from .reach import Peers
 from .settings import Settings
+from .sidecar import relays
 
 
 def declare(
@@ -44,7 +45,8 @@ def declare(
     metrics = _rule(pod.METRICS_PORT, reach.metrics)
     if settings.replicas > 1:
         pruner = (_pods("pruner"),) if reach.clients else ()
-        policy(name, "registry", _rule(pod.PORT, (*reach.clients, *pruner)))
+        clients = _rule(pod.PORT, (*reach.clients, *pruner))
+        policy(name, "registry", clients, *([metrics] if relays(settings) else []))
         policy(f"{name}-pruner", "pruner", metrics)
     else:
         clients = _rule(pod.PORT, reach.clients)

@@ -29,7 +29,7 @@ from .labels import SELECTOR, Labels
 from .logins import Logins
 from .redis_server import RedisServer
 from .settings import Settings
-from .sidecar import Pruner
+from .sidecar import Pruner, relays
 
 # Seconds. The pod gives the registry, and the pruner's step at hand, a little longer than requests have.
 _TERMINATION = registryconfig.DRAIN + 30
@@ -131,7 +131,10 @@ class Registry(pulumi.ComponentResource):
                 selector=k8s.meta.v1.LabelSelectorArgs(match_labels=SELECTOR),
                 template=k8s.core.v1.PodTemplateSpecArgs(
                     metadata=settings.pod.metadata(
-                        marks, pod.scraped(settings.seen.metrics) if _has_pruner(settings) else None
+                        marks,
+                        pod.scraped(settings.seen.metrics)
+                        if _has_pruner(settings) or relays(settings)
+                        else None,
                     ),
                     spec=_pod(settings, shared, tls_secret, http_secret, self.logins, pruner),
                 ),
@@ -229,6 +232,7 @@ def _pod(
         containers=[
             _container(settings, shared, http_secret, door),
             *([pruner.container] if has_pruner else []),
+            *([] if pruner.relay is None else [pruner.relay]),
         ],
         volumes=[
             *shared.volumes,

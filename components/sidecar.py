@@ -19,10 +19,11 @@ class Pruner(pulumi.ComponentResource):
     """What the Deployment takes over: containers, volumes and the service account.
 
     `init_volumes` are those of the `init_containers`, which every registry's pod has. What is shared with the
-    registry is the Deployment's own.
+    registry is the Deployment's own. The `relay` shows the metrics of a registry without a pruner beside it.
     """
 
     container: k8s.core.v1.ContainerArgs
+    relay: k8s.core.v1.ContainerArgs | None
     init_containers: list[k8s.core.v1.ContainerArgs]
     volumes: list[k8s.core.v1.VolumeArgs]
     init_volumes: list[k8s.core.v1.VolumeArgs]
@@ -67,6 +68,7 @@ class Pruner(pulumi.ComponentResource):
             child=child,
         )
         self.container = _container(settings, called.and_(shared), namespace, registry)
+        self.relay = _relay(settings, called) if relays(settings) else None
         self.init_containers = [
             *([initial.first_config(settings, called)] if settings.pruning.mode == "readonly" else []),
             initial.claim(settings, called, shared, namespace, record.metadata.name),
@@ -79,6 +81,11 @@ class Pruner(pulumi.ComponentResource):
 def deployment_of(settings: Settings) -> str:
     """The name of the Deployment that the pruner is in."""
     return SERVICE if settings.replicas == 1 else f"{SERVICE}-pruner"
+
+
+def relays(settings: Settings) -> bool:
+    """Whether each registry's pod shows the metrics of its own registry."""
+    return settings.replicas > 1 and not settings.pull_through and settings.seen.metrics != "none"
 
 
 def environment(pruning: Pruning) -> dict[str, str]:
@@ -164,4 +171,28 @@ def _container(
             pod.mount(trust.CA, pod.TLS_FOLDER, read_only=True),
             pod.mount(access.TOKEN, access.TOKEN_FOLDER, read_only=True),
         ],
+    )
+
+
+def _relay(settings: Settings, program: pod.Shared) -> k8s.core.v1.ContainerArgs:
+    # The registry's debug port serves profiles too, so it stays on the pod's loopback.
+    return k8s.core.v1.ContainerArgs(
+        name="metrics",
+        image=settings.gc_image,
+        image_pull_policy="IfNotPresent",
+        command=["prune", "metrics", f"--port={pod.METRICS_PORT}"],
+        env=[*pod.variables({"GC_CONFIG": f"{pod.CONFIG_FOLDER}/{pod.CONFIG_FILE}"}), *program.variables],
+        ports=[k8s.core.v1.ContainerPortArgs(name=pod.METRICS, container_port=pod.METRICS_PORT)],
+        liveness_probe=k8s.core.v1.ProbeArgs(
+            http_get=k8s.core.v1.HTTPGetActionArgs(path="/healthz", port=pod.METRICS),
+            initial_delay_seconds=30,
+            period_seconds=30,
+            timeout_seconds=10,
+            failure_threshold=6,
+        ),
+        resources=k8s.core.v1.ResourceRequirementsArgs(
+            requests={"cpu": "5m", "memory": "32Mi"}, limits={"cpu": "500m", "memory": "128Mi"}
+        ),
+        security_context=pod.container_security(),
+        volume_mounts=[*program.mounts, pod.mount(pod.CONFIG, pod.CONFIG_FOLDER, read_only=True)],
     )

@@ -25,24 +25,27 @@ class Monitoring(pulumi.ComponentResource):
         name: str,
         *,
         seen: Seen,
-        found_by: Mapping[str, str],
+        found_by: Mapping[str, Mapping[str, str]],
         deployment: str,
         labels: Labels,
         namespace: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`found_by` are the labels of the pod that has the metrics, `deployment` is its Deployment."""
+        """`found_by` are the labels of the pods that have metrics, by what to call their PodMonitor.
+
+        `deployment` is the one with the pruner.
+        """
         super().__init__("docker-registry:index:Monitoring", name, {"metrics": seen.metrics}, opts)
         child = pulumi.ResourceOptions(parent=self)
         metadata = k8s.meta.v1.ObjectMetaArgs(namespace=namespace, labels=labels.of("monitoring"))
-        if seen.metrics == "podMonitor":
+        for called, pods in found_by.items() if seen.metrics == "podMonitor" else ():
             k8s.apiextensions.CustomResource(
-                f"{name}-pods",
+                f"{name}-{called}",
                 api_version=_OPERATOR,
                 kind="PodMonitor",
                 metadata=metadata,
                 spec={
-                    "selector": {"matchLabels": dict(found_by)},
+                    "selector": {"matchLabels": dict(pods)},
                     "podMetricsEndpoints": [{"port": pod.METRICS, "path": "/metrics"}],
                 },
                 opts=child,

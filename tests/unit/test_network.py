@@ -56,7 +56,8 @@ def test_the_pruner_and_redis_of_several_pods_have_policies_of_their_own(deploy:
         pods = {
             name: {"podSelector": found[f"registry-network{name}"]["podSelector"]} for name in ("", "-pruner")
         }
-        (registry,) = found["registry-network"]["ingress"]
+        registry, theirs = found["registry-network"]["ingress"]
+        assert theirs["ports"][0]["port"] == 9090
         assert registry["ports"][0]["port"] == 5000
         assert registry.get("from") == (None if listed is None else [*listed, pods["-pruner"]])
         (metrics,) = found["registry-network-pruner"]["ingress"]

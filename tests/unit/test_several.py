@@ -9,9 +9,10 @@ from docker_registry_stack.settings import SettingsError
 from tests.unit import fakecluster, program
 from tests.unit.conftest import Deploy
 from tests.unit.fakecluster import FakeCluster
-from tests.unit.parts import DEPLOYMENT, SERVICE, registry_config, variables
+from tests.unit.parts import DEPLOYMENT, SERVICE, mounts, registry_config, variables
 from tests.unit.program import Graph, read
 
+POD_MONITOR = "kubernetes:monitoring.coreos.com/v1:PodMonitor"
 BUDGET = "kubernetes:policy/v1:PodDisruptionBudget"
 SHARED = {"kind": "persistentVolumeClaim", "size": "50Gi", "accessModes": ["ReadWriteMany"]}
 
@@ -124,7 +125,7 @@ def test_the_pruner_is_in_a_pod_of_its_own_of_which_there_is_one(deploy: Deploy)
     assert spec["selector"] != registries["selector"], "the Service leads to registries alone"
     pod = graph.pod("registry-pruner")
     assert [container["name"] for container in pod["containers"]] == ["gc"]
-    assert [container["name"] for container in graph.pod()["containers"]] == ["registry"]
+    assert [container["name"] for container in graph.pod()["containers"]] == ["registry", "metrics"]
     for each in (pod, graph.pod()):
         assert "shareProcessNamespace" not in each
         assert [container["name"] for container in each["initContainers"]] == ["claim"]
@@ -168,7 +169,7 @@ def test_what_shows_the_pruner_follows_it(deploy: Deploy) -> None:
     assert {rule["annotations"]["pruner"] for rule in rules} == {
         "kubectl -n docker-registry exec deploy/registry-pruner -c gc -- prune"
     }
-    monitor = graph.one("kubernetes:monitoring.coreos.com/v1:PodMonitor").inputs["spec"]
+    monitor = graph.one(POD_MONITOR, "registry-monitoring-pods").inputs["spec"]
     template = graph.one(DEPLOYMENT, "registry-pruner-deployment").inputs["spec"]["template"]
     assert monitor["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
     role = graph.one("kubernetes:rbac.authorization.k8s.io/v1:Role").inputs["rules"]
@@ -178,4 +179,22 @@ def test_what_shows_the_pruner_follows_it(deploy: Deploy) -> None:
     annotated = deploy(replicas=2, storage=SHARED)
     templates = {each.name: each.inputs["spec"]["template"] for each in annotated.all(DEPLOYMENT)}
     assert "prometheus.io/scrape" in templates["registry-pruner-deployment"]["metadata"]["annotations"]
-    assert not templates["registry"]["metadata"].get("annotations")
+
+
+def test_each_registry_shows_its_own_metrics_and_nothing_else(deploy: Deploy) -> None:
+    graph = deploy(replicas=2, storage=SHARED, metrics="podMonitor")
+    monitor = graph.one(POD_MONITOR, "registry-monitoring-registries").inputs["spec"]
+    template = graph.one(DEPLOYMENT, "registry").inputs["spec"]["template"]
+    assert monitor["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    (other,) = [each for each in graph.all(POD_MONITOR) if each.name == "registry-monitoring-pods"]
+    assert other.inputs["spec"]["selector"] != monitor["selector"]
+    relay = graph.container("metrics")
+    assert relay["command"] == ["prune", "metrics", "--port=9090"]
+    assert monitor["podMetricsEndpoints"] == [{"port": relay["ports"][0]["name"], "path": "/metrics"}]
+    assert set(mounts(graph, "metrics")) == {"/etc/distribution", "/opt/prune/bin", "/tmp"}, "no images"
+    assert registry_config(graph)["http"]["debug"]["addr"] == "127.0.0.1:5001"
+    annotated = deploy(replicas=2, storage=SHARED).one(DEPLOYMENT, "registry").inputs["spec"]["template"]
+    assert annotated["metadata"]["annotations"]["prometheus.io/port"] == "9090"
+    silent = deploy(replicas=2, storage=SHARED, metrics="none")
+    assert [container["name"] for container in silent.pod()["containers"]] == ["registry"]
+    assert not silent.one(DEPLOYMENT, "registry").inputs["spec"]["template"]["metadata"].get("annotations")

@@ -99,29 +99,8 @@ class Watch:
             self._asking.release()
 
     def registry_metrics(self) -> bytes:
-        """What the registry says of itself on its debug port, empty when it has none or does not answer.
-
-        That port serves profiles too, so nothing but this one path is ever asked for.
-        """
-        host, _, port = self._config.http.debug_addr.rpartition(":")
-        if not port.isdecimal() or int(port) == 0:
-            return b""
-        host = host.strip("[]")
-        connection = HTTPConnection(
-            host if host not in ("", "0.0.0.0", "::") else "127.0.0.1", int(port), timeout=GLANCE_TIMEOUT
-        )
-        try:
-            connection.request("GET", _PATH, headers={"Accept": "text/plain; version=0.0.4"})
-            response = connection.getresponse()
-            content = response.read(_LIMIT)
-            is_text = (response.getheader("Content-Type") or "").startswith("text/plain")
-            if response.status != 200 or not is_text or len(content) == _LIMIT:
-                return b""
-            return content if content.endswith(b"\n") or not content else content + b"\n"
-        except (OSError, HTTPException):
-            return b""
-        finally:
-            connection.close()
+        """What the registry says of itself, empty when it does not."""
+        return metrics_of(self._config.http.debug_addr)
 
     def _answer(self) -> tuple[str, float | None]:
         try:
@@ -156,3 +135,29 @@ def _process(config: RegistryConfig, registry: Registries) -> tuple[int, int] | 
     except (OSError, PrunerError):
         return None
     return (ours[0].process.pid, ours[0].process.started) if ours else None
+
+
+def metrics_of(debug_address: str) -> bytes:
+    """What a registry says of itself on its debug port, empty when it has none or does not answer.
+
+    That port serves profiles too, so nothing but this one path is ever asked for.
+    """
+    host, _, port = debug_address.rpartition(":")
+    if not port.isdecimal() or int(port) == 0:
+        return b""
+    host = host.strip("[]")
+    connection = HTTPConnection(
+        host if host not in ("", "0.0.0.0", "::") else "127.0.0.1", int(port), timeout=GLANCE_TIMEOUT
+    )
+    try:
+        connection.request("GET", _PATH, headers={"Accept": "text/plain; version=0.0.4"})
+        response = connection.getresponse()
+        content = response.read(_LIMIT)
+        is_text = (response.getheader("Content-Type") or "").startswith("text/plain")
+        if response.status != 200 or not is_text or len(content) == _LIMIT:
+            return b""
+        return content if content.endswith(b"\n") or not content else content + b"\n"
+    except (OSError, HTTPException):
+        return b""
+    finally:
+        connection.close()

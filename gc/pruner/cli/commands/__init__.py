@@ -23,6 +23,7 @@ COMMANDS = {
     "verify": "check that everything that is linked is there; change nothing",
     "history": "show what the last runs came to",
     "trash": "list, restore, purge or expire what was removed",
+    "metrics": "serve the metrics of the registry beside it, for ever, and nothing else of it",
     "claim": "make the tree this registry's, or refuse it because it is another's or not the one it was",
     "init-config": "copy the registry's configuration to where it can be rewritten",
 }
