@@ -40,26 +40,28 @@ def soak(folder: Path, minutes: float, *options: str) -> tuple[int, list[dict[st
     return done.returncode, cast(list[dict[str, Any]], document["combinations"]), printed
 
 
+def loses_nothing(folder: Path, minutes: float, *options: str, kept: int) -> None:
+    """Nothing is lost, among more than `kept` images that stay; a slow machine has more time for them."""
+    for each in (minutes, 4 * minutes):
+        code, (figures,), printed = soak(folder, each, *options)
+        assert figures["lost"] == 0, printed
+        assert code == 0, printed
+        if figures["kept"] > kept and figures["tally"]["blobs"]:
+            return
+    pytest.fail(f"too little was pushed or pruned, so nothing is proven: {printed}")
+
+
 @every_pair
 def test_every_acknowledged_push_survives(version: Version, cache: Cache, tmp_path: Path) -> None:
     kill = ["--kill"] if cache == "none" else []
-    each = MINUTES / len(PAIRS)
-    code, (figures,), printed = soak(tmp_path, each, "--version", version, "--cache", cache, *QUICK, *kill)
-    assert figures["lost"] == 0, printed
-    assert code == 0, printed
-    assert figures["kept"] > 10, printed
-    assert figures["counts"]["pushes"] > 10, printed
-    assert figures["tally"]["blobs"] > 0, f"nothing was pruned, so nothing is proven: {printed}"
+    options = ("--version", version, "--cache", cache, *QUICK, *kill)
+    loses_nothing(tmp_path, MINUTES / len(PAIRS), *options, kept=10)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_every_acknowledged_push_survives_on_a_bucket(version: Version, tmp_path: Path) -> None:
     options = ("--s3", "--version", version, "--cache", "none", "--grace", "4", "--untagged-after", "4")
-    code, (figures,), printed = soak(tmp_path, max(0.35, MINUTES / 6), *options)
-    assert figures["lost"] == 0, printed
-    assert code == 0, printed
-    assert figures["kept"] > 5, printed
-    assert figures["tally"]["blobs"] > 0, f"nothing was pruned, so nothing is proven: {printed}"
+    loses_nothing(tmp_path, max(0.35, MINUTES / 6), *options, kept=5)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
