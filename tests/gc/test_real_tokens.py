@@ -63,8 +63,9 @@ def by_chain(pair: Pair) -> dict[str, Any]:
     return chain(pair.certificate)
 
 
-USUAL = signed(SIGNER.key, by_chain(SIGNER), claims(PULL))
-"""What comes in where AUTHORITY, or the SIGNER itself, is known."""
+def usual() -> str:
+    """What comes in where AUTHORITY, or the SIGNER itself, is known, for five minutes."""
+    return signed(SIGNER.key, by_chain(SIGNER), claims(PULL))
 
 
 @contextmanager
@@ -94,7 +95,7 @@ def test_a_client_pushes_and_pulls_by_tokens_of_the_server_it_is_sent_to(
     with (
         serving(TokenServer(lambda given: signed(SIGNER.key, by_chain(SIGNER), given))) as server,
         demanding(
-            version, tmp_path / "registry", {"rootCertBundle": pem(AUTHORITY)}, USUAL, server.realm
+            version, tmp_path / "registry", {"rootCertBundle": pem(AUTHORITY)}, usual(), server.realm
         ) as registry,
         RegistryClient(registry.address) as client,
     ):
@@ -121,7 +122,7 @@ def test_wrong_tokens_are_refused_with_a_challenge(version: Version, tmp_path: P
     ) -> str:
         return signed(key, header or by_chain(SIGNER), given or claims(PULL))
 
-    with demanding(version, tmp_path / "registry", {"rootCertBundle": pem(AUTHORITY)}, USUAL) as registry:
+    with demanding(version, tmp_path / "registry", {"rootCertBundle": pem(AUTHORITY)}, usual()) as registry:
         status, challenge = ask(registry, None)
         assert status == 401
         assert challenge.startswith(
@@ -161,7 +162,7 @@ def test_tokens_of_an_rsa_key_are_taken(version: Version, tmp_path: Path) -> Non
 def test_a_key_that_a_token_only_names_has_another_name_in_each_version(
     version: Version, tmp_path: Path
 ) -> None:
-    with demanding(version, tmp_path / "registry", {"rootCertBundle": pem(SIGNER)}, USUAL) as registry:
+    with demanding(version, tmp_path / "registry", {"rootCertBundle": pem(SIGNER)}, usual()) as registry:
         names = {"2.8.2": fingerprint(SIGNER.key), "3.1.2": thumbprint(SIGNER.key)}
         taken = {
             of: ask(registry, signed(SIGNER.key, {"kid": kid}, claims(PULL)))[0] for of, kid in names.items()
