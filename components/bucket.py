@@ -22,7 +22,6 @@ CA = "s3-ca"
 """The volume with the authority of the server."""
 
 CA_FOLDER = "/etc/s3-ca"
-CA_FILE = "ca.crt"
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _REGION = re.compile(r"[a-z0-9-]{1,64}")

@@ -101,11 +101,11 @@ def _pack(beginning: bytes, entries: Collection[tuple[str, bytes]]) -> bytes:
     packed.write(beginning)
     with zipfile.ZipFile(packed, "w") as bundle:
         for name, content in entries:
-            entry = zipfile.ZipInfo(name, _NO_TIME)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.create_system = 3
-            entry.external_attr = _MODE << 16
-            bundle.writestr(entry, content, compresslevel=9)
+            info = zipfile.ZipInfo(name, _NO_TIME)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.create_system = 3
+            info.external_attr = _MODE << 16
+            bundle.writestr(info, content, compresslevel=9)
     return packed.getvalue()
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, cast
 
 import pulumi
 
-from . import accepted
+from . import accepted, pod
 from .inputs import comes, later, made
 from .objects import Redis
 
@@ -25,7 +25,6 @@ CA = "redis-ca"
 """The volume with the authority of a server that speaks TLS."""
 
 CA_FOLDER = "/etc/redis-ca"
-CA_FILE = "ca.crt"
 
 # Seconds, for connecting and for each answer: a server that is gone must not hold up a push.
 _TIMEOUT = "2s"
@@ -129,7 +128,7 @@ def configured(server: GivenServer) -> dict[str, Any]:
     }
     options |= {key: value for key, value in named.items() if value is not None}
     if server.ca_certificate is not None:
-        options["tls"] = {"rootcas": [f"{CA_FOLDER}/{CA_FILE}"]}
+        options["tls"] = {"rootcas": [f"{CA_FOLDER}/{pod.CA_FILE}"]}
     return options
 
 

@@ -19,6 +19,7 @@ PRISTINE_CONFIG_FOLDER = "/etc/registry-config"
 CONFIG_FILE = "config.yml"
 DATA_FOLDER = "/var/lib/registry"
 TLS_FOLDER = "/etc/registry-tls"
+CA_FILE = "ca.crt"
 
 PORT = 5000
 
@@ -85,6 +86,17 @@ def probe(*, period: int, failures: int) -> k8s.core.v1.ProbeArgs:
     )
 
 
+def liveness() -> k8s.core.v1.ProbeArgs:
+    """A question to what serves the port METRICS: started anew after three minutes without an answer."""
+    return k8s.core.v1.ProbeArgs(
+        http_get=k8s.core.v1.HTTPGetActionArgs(path="/healthz", port=METRICS),
+        initial_delay_seconds=30,
+        period_seconds=30,
+        timeout_seconds=10,
+        failure_threshold=6,
+    )
+
+
 def mount(volume: str, folder: str, *, read_only: bool) -> k8s.core.v1.VolumeMountArgs:
     """The volume at `folder`."""
     return k8s.core.v1.VolumeMountArgs(name=volume, mount_path=folder, read_only=read_only)
@@ -124,3 +136,21 @@ def config_map_volume(volume: str, config_map: k8s.core.v1.ConfigMap, mode: int)
         name=volume,
         config_map=k8s.core.v1.ConfigMapVolumeSourceArgs(name=config_map.metadata.name, default_mode=mode),
     )
+
+
+def authority(
+    name: str,
+    volume: str,
+    folder: str,
+    certificate: pulumi.Input[str],
+    metadata: k8s.meta.v1.ObjectMetaArgs,
+    opts: pulumi.ResourceOptions,
+) -> Shared:
+    """Who signs for a server that the pod asks: the file CA_FILE in `folder`, declared.
+
+    Named by the provider: another certificate is another name, which rolls the pods.
+    """
+    config_map = k8s.core.v1.ConfigMap(
+        f"{name}-{volume}", metadata=metadata, data={CA_FILE: certificate}, immutable=True, opts=opts
+    )
+    return Shared([config_map_volume(volume, config_map, 0o444)], [mount(volume, folder, read_only=True)], [])

@@ -190,18 +190,12 @@ def _shared(
     child: pulumi.ResourceOptions,
 ) -> pod.Shared:
     kept = storage.reached(name, settings.storage, metadata, child)
-    volumes, mounts = [*kept.volumes, *_config_volumes(settings, config)], [*kept.mounts]
-    if redis is not None and redis.ca_certificate is not None:
-        authority = k8s.core.v1.ConfigMap(
-            f"{name}-redis-ca",
-            metadata=metadata,
-            data={caching.CA_FILE: redis.ca_certificate},
-            immutable=True,
-            opts=child,
-        )
-        volumes.append(pod.config_map_volume(caching.CA, authority, 0o444))
-        mounts.append(pod.mount(caching.CA, caching.CA_FOLDER, read_only=True))
-    return pod.Shared(volumes, mounts, kept.variables)
+    shared = kept.and_(pod.Shared(_config_volumes(settings, config), [], []))
+    if redis is None or redis.ca_certificate is None:
+        return shared
+    return shared.and_(
+        pod.authority(name, caching.CA, caching.CA_FOLDER, redis.ca_certificate, metadata, child)
+    )
 
 
 def _pod(

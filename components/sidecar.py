@@ -155,13 +155,7 @@ def _container(
         env=[*pod.variables(variables), *shared.variables],
         ports=[k8s.core.v1.ContainerPortArgs(name=pod.METRICS, container_port=pod.METRICS_PORT)],
         # It fails when the loop or its run gives no sign of life, as on a disk that does not answer.
-        liveness_probe=k8s.core.v1.ProbeArgs(
-            http_get=k8s.core.v1.HTTPGetActionArgs(path="/healthz", port=pod.METRICS),
-            initial_delay_seconds=30,
-            period_seconds=30,
-            timeout_seconds=10,
-            failure_threshold=6,
-        ),
+        liveness_probe=pod.liveness(),
         resources=settings.pod.gc.resources,
         security_context=pod.container_security(),
         volume_mounts=[
@@ -183,13 +177,7 @@ def _relay(settings: Settings, program: pod.Shared) -> k8s.core.v1.ContainerArgs
         command=["prune", "metrics", f"--port={pod.METRICS_PORT}"],
         env=[*pod.variables({"GC_CONFIG": f"{pod.CONFIG_FOLDER}/{pod.CONFIG_FILE}"}), *program.variables],
         ports=[k8s.core.v1.ContainerPortArgs(name=pod.METRICS, container_port=pod.METRICS_PORT)],
-        liveness_probe=k8s.core.v1.ProbeArgs(
-            http_get=k8s.core.v1.HTTPGetActionArgs(path="/healthz", port=pod.METRICS),
-            initial_delay_seconds=30,
-            period_seconds=30,
-            timeout_seconds=10,
-            failure_threshold=6,
-        ),
+        liveness_probe=pod.liveness(),
         resources=k8s.core.v1.ResourceRequirementsArgs(
             requests={"cpu": "5m", "memory": "32Mi"}, limits={"cpu": "500m", "memory": "128Mi"}
         ),

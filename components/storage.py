@@ -106,20 +106,11 @@ def _authority(
 ) -> pod.Shared:
     if storage.ca_certificate is None:
         return pod.Shared([], [], [])
-    authority = k8s.core.v1.ConfigMap(
-        f"{name}-s3-ca",
-        metadata=metadata,
-        data={bucket.CA_FILE: storage.ca_certificate},
-        immutable=True,
-        opts=opts,
-    )
-    return pod.Shared(
-        [pod.config_map_volume(bucket.CA, authority, 0o444)],
-        [pod.mount(bucket.CA, bucket.CA_FOLDER, read_only=True)],
-        # Beside the file of the image's own authorities, which Go reads in any case. Not AWS_CA_BUNDLE: it
-        # stands in place of those, and 2.8.2 panics with it.
-        pod.variables({"SSL_CERT_DIR": f"/etc/ssl/certs:{bucket.CA_FOLDER}"}),
-    )
+    # Beside the file of the image's own authorities, which Go reads in any case. Not AWS_CA_BUNDLE: it stands
+    # in place of those, and 2.8.2 panics with it.
+    variables = pod.variables({"SSL_CERT_DIR": f"/etc/ssl/certs:{bucket.CA_FOLDER}"})
+    declared = pod.authority(name, bucket.CA, bucket.CA_FOLDER, storage.ca_certificate, metadata, opts)
+    return declared.and_(pod.Shared([], [], variables))
 
 
 def security(storage: Kept) -> k8s.core.v1.PodSecurityContextArgs:

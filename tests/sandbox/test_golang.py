@@ -19,6 +19,15 @@ def go_that_says(folder: Path, version: str) -> None:
     program.chmod(0o755)
 
 
+def go_that_notes(folder: Path, *, fails: str = "") -> Path:
+    """It writes down for which module it is asked what, in the file returned, and fails for one."""
+    asked = folder / "asked"
+    script = f'#!/bin/sh\n[ "$1" = env ] && echo go1.26.0 && exit\necho ${{PWD##*/}} $1 >> {asked}\n'
+    (folder / "go").write_text(f'{script}[ ${{PWD##*/}} != "{fails}" ]\n')
+    (folder / "go").chmod(0o755)
+    return asked
+
+
 def disk_with(free: int, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")._replace(free=free)
 
@@ -78,10 +87,7 @@ def test_modules_are_fetched_in_a_step_of_their_own_and_only_those_that_are_buil
 
 
 def test_modules_are_fetched_ahead_and_a_failure_is_met_by_who_needs_them(tmp_path: Path) -> None:
-    asked = tmp_path / "asked"
-    script = f'#!/bin/sh\n[ "$1" = env ] && echo go1.26.0 && exit\necho ${{PWD##*/}} $1 >> {asked}\n'
-    (tmp_path / "go").write_text(f"{script}[ ${{PWD##*/}} != versitygw ]\n")
-    (tmp_path / "go").chmod(0o755)
+    asked = go_that_notes(tmp_path, fails="versitygw")
     golang.build(golang.PAUSE)
     golang.begin_ahead([golang.PAUSE, golang.REGISTRY, golang.VERSITYGW, golang.PULUMI])
     join_what_was_begun()
@@ -91,10 +97,7 @@ def test_modules_are_fetched_ahead_and_a_failure_is_met_by_who_needs_them(tmp_pa
 
 
 def test_what_is_compiled_for_speed_is_built_ahead_once_all_modules_are_there(tmp_path: Path) -> None:
-    asked = tmp_path / "asked"
-    script = f'#!/bin/sh\n[ "$1" = env ] && echo go1.26.0 && exit\necho ${{PWD##*/}} $1 >> {asked}\n'
-    (tmp_path / "go").write_text(script)
-    (tmp_path / "go").chmod(0o755)
+    asked = go_that_notes(tmp_path)
     golang.begin_ahead([golang.PULUMI, golang.REGISTRY, golang.KUBERNETES])
     join_what_was_begun()
     assert asked.read_text().splitlines() == [
