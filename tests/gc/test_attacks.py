@@ -114,11 +114,24 @@ def of_other_files(content: bytes, _dice: random.Random) -> bytes:
     return content[:8] + struct.pack("<I", zlib.crc32(body)) + bytes(body)
 
 
+def of_other_lengths(content: bytes, _dice: random.Random) -> bytes:
+    """Each image's blobs are said to be a byte shorter, and what follows them as much longer."""
+    head = struct.Struct("<BBHIqdQ")
+    body = bytearray(content[12:])
+    at = 0
+    while at < len(body):
+        length, kind, extra, blobs, *told = head.unpack_from(body, at)
+        if blobs:
+            head.pack_into(body, at, length, kind, extra + 1, blobs - 1, *told)
+        at += head.size + length + blobs + extra
+    return content[:8] + struct.pack("<I", zlib.crc32(body)) + bytes(body)
+
+
 def doubled(content: bytes, _dice: random.Random) -> bytes:
     return content + content
 
 
-@pytest.mark.parametrize("spoil", [flipped, cut, of_other_files, doubled])
+@pytest.mark.parametrize("spoil", [flipped, cut, of_other_files, of_other_lengths, doubled])
 def test_a_spoiled_index_changes_nothing(
     tmp_path: Path, spoil: Callable[[bytes, random.Random], bytes]
 ) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from pruner.inspect.report import Report, format_bytes
+from pruner.storage import Entry
+from pruner.storage.filesystem import FileSystem
 from tests.gc.images import digest_of, image, layer
 from tests.gc.inprocess import GRACE, ONLINE, Pruner, kinds
 
@@ -135,3 +137,24 @@ def test_json_has_what_machines_are_promised(pruner: Pruner) -> None:
 )
 def test_bytes_in_words(count: int, text: str) -> None:
     assert format_bytes(count) == text
+
+
+def test_a_plan_is_in_order_whatever_the_order_in_which_folders_are_listed(
+    pruner: Pruner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        pruner.tree.push("many", image([layer(f"{number}")], f"{number}"))
+    pruner.old()
+    forth = [removal.path for removal in pruner.plan().removals]
+    folders = FileSystem.folders
+
+    def backwards(self: FileSystem, path: str) -> tuple[list[str], list[Entry]]:
+        names, others = folders(self, path)
+        return names[::-1], others
+
+    monkeypatch.setattr(FileSystem, "folders", backwards)
+    back = [removal.path for removal in pruner.plan().removals]
+    assert back == forth
+    layers = [path for path in forth if "/many/_layers/" in path]
+    assert layers == sorted(layers)
+    assert len(layers) == 40

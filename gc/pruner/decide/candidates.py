@@ -135,6 +135,6 @@ def _without(blobs: Blobs, live: Keys) -> Iterator[tuple[str, list[Key]]]:
     for start, packed in blobs.packed.items():
         length = length_of(start)
         used = live.beginning_with(int(start[-2:], 16))
-        keys = [key for key in unpack(packed, length) if key not in used]
+        keys = sorted(key for key in unpack(packed, length) if key not in used)
         if keys:
             yield start, keys

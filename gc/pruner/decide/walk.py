@@ -285,7 +285,7 @@ class Walk:
             self.result.live.update(map(key_of, link.digests))
 
     def _going(self, links: Links, keys: list[Key]) -> list[Key]:
-        """Those of the keys, examined and not needed, whose links may go."""
+        """Those of the keys, examined and not needed, whose links may go, in order."""
         rules = self.rules
         young, is_narrow = rules.young, rules.only is not None or bool(rules.repositories)
         going: list[Key] = []
@@ -297,4 +297,4 @@ class Walk:
             elif found is None or young(found) or (is_narrow and rules.stays_at(links.path_of(key), found)):
                 continue
             going.append(key)
-        return going
+        return sorted(going)

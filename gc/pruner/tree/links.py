@@ -36,7 +36,9 @@ class Links(Mapping[str, Link]):
 
     def keys_listed(self) -> list[Key]:
         """The keys of all folders, and of what is held."""
-        keys = [key for length, packed in self.packed.items() for key in unpack(packed, length)]
+        keys: list[Key] = []
+        for length, packed in self.packed.items():
+            keys += unpack(packed, length)
         if self.held:
             listed = self.listed
             keys += (key for key in self.held if key not in listed)
@@ -51,9 +53,7 @@ class Links(Mapping[str, Link]):
     def listed(self) -> frozenset[Key]:
         """The keys of all folders."""
         if self._set is None:
-            self._set = frozenset(
-                key for length, packed in self.packed.items() for key in unpack(packed, length)
-            )
+            self._set = frozenset().union(*(unpack(packed, length) for length, packed in self.packed.items()))
         return self._set
 
     def hold(self, link: Link) -> None:

@@ -88,7 +88,6 @@ class Reader:
                 raise
             found.damage.append(f"{self.shown(path)} is not a folder")
             return b"", []
-        names.sort()
         packed, strange = pack(algorithm, names)
         new = packed, [*(Entry(name, "folder") for name in strange), *others]
         if not names and not others:
