@@ -4,6 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Packages come uncompiled; a Python that may not keep what it compiles would do so again in every process.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 NAME ?= local
@@ -19,7 +21,7 @@ settings := $(foreach pair,$(if $(NODE_PORT),nodePort=$(NODE_PORT)) $(CONFIG),--
 deploy = exec $(venv) -m deploy $(1) --name '$(NAME)' --stack '$(STACK)' $(if $(SANDBOX),--sandbox) \
     $(if $(filter 1 y yes true,$(YES)),--yes)
 
-.PHONY: help up down test lint unit gc e2e soak bench clean lock setup tools build root
+.PHONY: help up down test lint unit gc e2e soak mutations bench clean lock setup tools build root
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## (.*)/    make \1|\2/' | column -t -s '|'
@@ -54,6 +56,9 @@ e2e: root build ## The tests on a throw-away cluster, through Pulumi
 
 soak: tools ## Clients at work while the pruner runs back to back, for MINUTES=5
 	@exec $(venv) -m tests.soak --minutes '$(MINUTES)' $(SOAK)
+
+mutations: tools ## The pruner without each of its safeguards in turn, and the test that notices it
+	@exec $(venv) -m tests.mutations
 
 bench: tools ## The pruner beside the registry's collector, measured: SIZE=1; leaves docs/benchmarks.md and its plot
 	@exec $(venv) -m benchmarks --size '$(SIZE)' $(BENCH)

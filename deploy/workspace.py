@@ -47,7 +47,6 @@ def sandbox_workspace(place: Place, folders: tuple[Path, ...]) -> Workspace:
         "PULUMI_BACKEND_URL": f"file://{root / 'backend'}",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(passphrase),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()]
     lines.append(f"export PATH={shlex.quote(':'.join(map(str, folders)))}:$PATH\n" if folders else "")
