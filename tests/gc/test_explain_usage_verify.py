@@ -139,7 +139,7 @@ def test_what_the_plan_says_of_a_digest_is_what_explain_says(pruner: Pruner) -> 
 
 
 def measured(pruner: Pruner) -> Usage:
-    return usage(pruner.look(), pruner.files, 77)
+    return usage(pruner.look(), 77)
 
 
 def test_bytes_are_exclusive_shared_and_reclaimable(pruner: Pruner) -> None:
@@ -258,7 +258,7 @@ def test_a_tag_that_a_client_deletes_after_the_look_stops_no_question(
     shutil.rmtree(pruner.tree.tag_path("app", "kept").parents[1])
     tags = look.tree.repositories["app"].tags
     assert [tag.name for tag in tags.each()] == ["moving"]
-    assert usage(look, pruner.files, 0).to_json()["repositories"][0]["tags"] == 2
+    assert usage(look, 0).to_json()["repositories"][0]["tags"] == 2
     explanation = explain(look, [], pruner.settings.trash, KEPT.digest)
     assert "tag app:moving" in explanation.references
 
@@ -267,5 +267,5 @@ def test_usage_reads_no_link(pruner: Pruner, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("pruner.tree.scan.ENTERED", 0)
     look = pruner.look()
     pruner.storage.calls.clear()
-    usage(look, pruner.storage, 0)
+    usage(look, 0)
     assert not [path for _operation, path in pruner.storage.calls if path.endswith("/link")]

@@ -102,7 +102,11 @@ class Few:
 
     def totals(self) -> Iterator[tuple[str, Total]]:
         """Totals with their repository."""
-        return ((removal.repository, Total(1, removal.bytes)) for removal in self.removals)
+        numbers = Counter(removal.repository for removal in self.removals)
+        freed: Counter[str] = Counter()
+        for removal in self.removals:
+            freed[removal.repository] += removal.bytes
+        return ((name, Total(number, freed[name])) for name, number in numbers.items())
 
     def json(self, root: str) -> Iterator[str]:
         """Each as a JSON object."""
@@ -248,6 +252,10 @@ class Removals(Sequence[Removal]):
     def number(self, kind: Kind) -> int:
         """How many removals of a kind there are."""
         return sum(len(part) for part in self.parts if part.kind == kind)
+
+    def has(self, *kinds: Kind) -> bool:
+        """Whether there is any removal of the given kinds."""
+        return any(part.kind in kinds for part in self.parts)
 
     def totals(self) -> Iterator[tuple[Kind, str, Total]]:
         """Totals by kind and repository (a pair may come more than once)."""

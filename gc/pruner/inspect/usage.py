@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,8 +13,7 @@ from pruner.decide.look import Look
 from pruner.inspect.report import format_bytes
 from pruner.inspect.tables import table
 from pruner.settings.durations import format_moment
-from pruner.storage import Storage
-from pruner.tree import layout
+from pruner.tree.digests import Key, key_of, text_of, unpack
 from pruner.tree.library import Library
 from pruner.tree.manifests import Manifest
 from pruner.tree.whole import Repository
@@ -155,22 +154,17 @@ def _tag_row(tag: TagUsage) -> tuple[str, ...]:
     return (f"{tag.repository}:{tag.tag}", format_bytes(tag.bytes), format_moment(tag.pushed))
 
 
-def usage(look: Look, storage: Storage, trash_bytes: int) -> Usage:
-    """Measure `look`'s tree; asks the storage for the size of every blob."""
+def usage(look: Look, trash_bytes: int) -> Usage:
+    """Measure `look`'s tree; asks for the size of every blob. Raises ReadError."""
     library = look.library
-    sizes: dict[str, int] = {}
-    for digest in look.tree.blobs:
-        try:
-            sizes[digest] = storage.stat(layout.blob_data(digest)).size
-        except FileNotFoundError:
-            continue
-    going = {removal.digest: removal.bytes for removal in look.plan.of("blob")}
+    sizes = dict(look.tree.blobs.sizes())
+    going = {key_of(removal.digest): removal.bytes for removal in look.plan.of("blob")}
     contents = {name: _contents(repository, library) for name, repository in look.tree.repositories.items()}
-    holders = Counter(digest for digests in contents.values() for digest in digests)
+    holders = Counter(key for keys in contents.values() for key in keys)
     entries: list[RepositoryUsage] = []
     tags: list[TagUsage] = []
     for name, repository in sorted(look.tree.repositories.items()):
-        digests = contents[name]
+        keys = contents[name]
         measured = list(_tags(repository, library, sizes))
         tags.extend(measured)
         entries.append(
@@ -178,16 +172,16 @@ def usage(look: Look, storage: Storage, trash_bytes: int) -> Usage:
                 name,
                 len(repository.tags),
                 len(repository.revisions),
-                sum(sizes.get(digest, 0) for digest in digests if holders[digest] == 1),
-                sum(sizes.get(digest, 0) for digest in digests if holders[digest] > 1),
-                sum(going.get(digest, 0) for digest in digests),
+                sum(sizes.get(key, 0) for key in keys if holders[key] == 1),
+                sum(sizes.get(key, 0) for key in keys if holders[key] > 1),
+                sum(going.get(key, 0) for key in keys),
                 tuple((each.tag, each.bytes) for each in sorted(measured, key=_by_size)[:_LARGEST]),
             )
         )
     shared = [
-        SharedBlob(digest, sizes[digest], count)
-        for digest, count in holders.items()
-        if count > 1 and digest in sizes
+        SharedBlob(text_of(key), sizes[key], count)
+        for key, count in holders.items()
+        if count > 1 and key in sizes
     ]
     return Usage(
         tuple(entries),
@@ -206,29 +200,31 @@ def _by_size(tag: TagUsage) -> tuple[int, str, str]:
     return (-tag.bytes, tag.repository, tag.tag)
 
 
-def _contents(repository: Repository, library: Library) -> set[str]:
-    digests = set(repository.layers.named())
-    for digest in repository.revisions.named():
-        digests |= _closure(digest, library)
-    return digests
+def _contents(repository: Repository, library: Library) -> set[Key]:
+    keys = set(repository.layers.keys_listed())
+    for key in repository.revisions.keys_listed():
+        keys |= _closure(key, library)
+    return keys
 
 
-def _closure(root: str, library: Library) -> set[str]:
-    reached: set[str] = set()
+def _closure(root: Key, library: Library) -> set[Key]:
+    reached: set[Key] = set()
     pending = [root]
     while pending:
-        digest = pending.pop()
-        if digest not in reached:
-            reached.add(digest)
-            manifest = library.get(digest)
-            if isinstance(manifest, Manifest):
-                reached.update(manifest.blobs)
-                pending.extend(manifest.children)
+        key = pending.pop()
+        if key not in reached:
+            reached.add(key)
+            found = library.find(key)
+            if isinstance(found, bytes):
+                reached.update(unpack(found))
+            elif isinstance(found, Manifest):
+                reached.update(map(key_of, found.blobs))
+                pending.extend(map(key_of, found.children))
     return reached
 
 
-def _tags(repository: Repository, library: Library, sizes: dict[str, int]) -> Iterator[TagUsage]:
+def _tags(repository: Repository, library: Library, sizes: Mapping[Key, int]) -> Iterator[TagUsage]:
     for name, current in repository.tags.current.items():
         if current.target is not None:
-            size = sum(sizes.get(digest, 0) for digest in _closure(current.target, library))
+            size = sum(sizes.get(key, 0) for key in _closure(key_of(current.target), library))
             yield TagUsage(repository.name, name, size, current.mtime)

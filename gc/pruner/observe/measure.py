@@ -110,7 +110,7 @@ def _snapshot(storage: Storage, look: Look, report: Report, trash_time: float) -
     )
     trashed = trash.listing(storage)
     in_trash = sum(blob.bytes for blob in trashed)
-    used = usage(replace(look, tree=_without(look.tree, gone), plan=left), storage, in_trash)
+    used = usage(replace(look, tree=_without(look.tree, gone), plan=left), in_trash)
     largest = sorted(used.repositories, key=lambda each: (-each.bytes, each.name))
     skipped = sorted(left.skipped.items())
     return Snapshot(

@@ -44,14 +44,14 @@ def execute(first: Look, observer: Observer, caches: Caches, lock: state.Lock) -
             phases.heal(work, first)
         with work.phase("remove leftovers"):
             done.removed.extend(tidy.remove_leftovers(work.storage, plan))
-        last = done.last = _sweep(work) if plan.of(*LINKS, "blob") else first
+        last = done.last = _sweep(work) if plan.removals.has(*LINKS, "blob") else first
         with work.phase("purge"):
             phases.purge(work, last)
         with work.phase("remove folders"):
             done.removed.extend(tidy.remove_folders(work.storage, done.removed, plan))
         state.reserve(work.storage)
-    order = {removal: number for number, removal in enumerate(plan.removals)}
-    done.removed.sort(key=order.__getitem__)
+    order = {(each.kind, each.path): number for number, each in enumerate(plan.removals)}
+    done.removed.sort(key=lambda each: order[each.kind, each.path])
     return done
 
 

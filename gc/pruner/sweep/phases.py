@@ -234,12 +234,16 @@ def _put_back(work: Work, held: Held) -> bool:
 
 
 def heal(work: Work, look: Look) -> None:
-    """Put back from the trash what the look misses: a killed run may not have lived to do it."""
-    _put_back_wanted(work, trash.listing(work.storage), look.marks.blobs)
+    """Put back from the trash what the look misses: a killed run may not have lived to do it.
+
+    Of what this run itself took away its last look has said already what it wants.
+    """
+    batches = [each for each in trash.batches(work.storage) if not current.is_batch_of(each, work.id)]
+    _put_back_wanted(work, trash.blobs_in(work.storage, batches), look.marks.blobs)
     # A copy of a blob that is in its place again goes, or the run would take the blob for the copy.
-    left = trash.listing(work.storage)
-    _put_back_wanted(work, left, {blob.digest for blob in left if blob.digest in look.tree.blobs})
-    for batch in trash.batches(work.storage):
+    left = trash.blobs_in(work.storage, batches)
+    _put_back_wanted(work, left, look.tree.blobs.there(blob.digest for blob in left))
+    for batch in batches:
         for held in current.read_journal(work.storage, batch).held:
             if misses(look, held.removal):
                 work.done.put_back += current.put_back_link(work.storage, held)

@@ -85,7 +85,7 @@ def run(place: Place) -> Outcome:
         look = observer.look(trashed=place.trashed())
         check_plan(look, place.settings)
         looked = time.elapsed
-        if place.settings.mode == "readonly" and look.plan.of(*LINKS, "blob"):
+        if place.settings.mode == "readonly" and look.plan.removals.has(*LINKS, "blob"):
             look, done = _in_window(place, observer, lock, notes)
         else:
             done = _execute(place, look, observer, lock, is_restarted_later=False)

@@ -46,13 +46,13 @@ def remove_folders(storage: Storage, removed: Iterable[Removal], plan: Plan) -> 
 
     Returns the removals of the plan that were carried out. Raises OSError.
     """
-    for removal in removed if storage.has_folders else ():
-        _remove_empty_above(storage, removal.path)
+    if storage.has_folders:
+        _remove_empty_above(storage, (removal.path for removal in removed))
     done: list[Removal] = []
     for removal in plan.of("folder"):
         if _remove_empty(storage, removal.path):
             done.append(removal)
-            _remove_empty_above(storage, removal.path)
+            _remove_empty_above(storage, (removal.path,))
     for removal in plan.of("repository"):
         for name in state.list_or_empty(storage, removal.path):
             if name.startswith("_"):
@@ -60,7 +60,7 @@ def remove_folders(storage: Storage, removed: Iterable[Removal], plan: Plan) -> 
         if not any(name.startswith("_") for name in state.list_or_empty(storage, removal.path)):
             done.append(removal)
             storage.remove_folder(removal.path)  # stays when another repository lies below it
-            _remove_empty_above(storage, removal.path)
+            _remove_empty_above(storage, (removal.path,))
     return done
 
 
@@ -75,7 +75,11 @@ def _remove_empty(storage: Storage, path: str) -> bool:
     return storage.remove_folder(path)
 
 
-def _remove_empty_above(storage: Storage, path: str) -> None:
-    parent = path.rpartition("/")[0]
-    while layout.is_made_for_what_is_below(parent) and storage.remove_folder(parent):
-        parent = parent.rpartition("/")[0]
+def _remove_empty_above(storage: Storage, paths: Iterable[str]) -> None:
+    """Remove the folders above what is gone, level by level: one that many lay in is tried once, at last."""
+    level = dict.fromkeys(path.rpartition("/")[0] for path in paths)
+    while level:
+        gone = [
+            each for each in level if layout.is_made_for_what_is_below(each) and storage.remove_folder(each)
+        ]
+        level = dict.fromkeys(path.rpartition("/")[0] for path in gone)

@@ -5,7 +5,7 @@ A blob that is uploaded again in the meantime wins.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,7 +47,12 @@ def batches(storage: Storage) -> list[str]:
 
 def listing(storage: Storage) -> list[Trashed]:
     """Every blob in the trash, oldest batch first."""
-    return [blob for batch in batches(storage) for blob in current.blobs_of(storage, batch)]
+    return blobs_in(storage, batches(storage))
+
+
+def blobs_in(storage: Storage, folders: Iterable[str]) -> list[Trashed]:
+    """Every blob in those batches."""
+    return [blob for batch in folders for blob in current.blobs_of(storage, batch)]
 
 
 def entries(storage: Storage, keep: float, skew: float = 0.0) -> list[Entry]:

@@ -111,14 +111,14 @@ def is_temporary(name: str) -> bool:
     return name.endswith(".tmp")
 
 
-_MADE_FOR_WHAT_IS_BELOW = (
-    rf"{REPOSITORIES}/[^_]((?!/_).)*",
-    rf"{REPOSITORIES}/((?!/_).)+/_manifests/(tags/.+|revisions/[^/]+/.+)",
-    rf"{REPOSITORIES}/((?!/_).)+/(_layers/[^/]+|_uploads)/.+",
-    rf"{BLOBS}/[^/]+/.+",
+_MADE_FOR_WHAT_IS_BELOW = re.compile(
+    rf"{REPOSITORIES}/[^_]((?!/_).)*"
+    rf"|{REPOSITORIES}/((?!/_).)+/_manifests/(tags/.+|revisions/[^/]+/.+)"
+    rf"|{REPOSITORIES}/((?!/_).)+/(_layers/[^/]+|_uploads)/.+"
+    rf"|{BLOBS}/[^/]+/.+"
 )
 
 
 def is_made_for_what_is_below(folder: str) -> bool:
     """Whether a folder is needed no more once it is empty, unlike those that a repository always has."""
-    return any(re.fullmatch(pattern, folder) for pattern in _MADE_FOR_WHAT_IS_BELOW)
+    return _MADE_FOR_WHAT_IS_BELOW.fullmatch(folder) is not None

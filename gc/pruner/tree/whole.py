@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
-from pruner.storage import View, read_errors
+from pruner.storage import Stat, View, read_errors
 from pruner.tree import layout
 from pruner.tree.digests import NAMES, Key, key_of, length_of, text_of, unpack
 from pruner.tree.links import Links, Tags
@@ -90,21 +90,30 @@ class Blobs(Set[str]):
     def __contains__(self, digest: object) -> bool:
         if not isinstance(digest, str) or not layout.is_digest(digest) or self._view is None:
             return False
-        return self.is_listed(key_of(digest)) and self._has_data([key_of(digest)]) != []
+        return self.is_listed(key_of(digest)) and any(self._data([key_of(digest)]))
 
-    def _has_data(self, keys: list[Key]) -> list[Key]:
+    def there(self, digests: Iterable[str]) -> set[str]:
+        """Those of the digests whose data is there, asked for in bulk. Raises ReadError."""
+        listed = [key for key in map(key_of, digests) if self.is_listed(key)]
+        return {text_of(key) for key, _ in self._data(listed)}
+
+    def sizes(self) -> Iterator[tuple[Key, int]]:
+        """The key of each with its bytes. Raises ReadError."""
+        for keys in self.buckets():
+            for key, stat in self._data(keys):
+                yield key, stat.size
+
+    def _data(self, keys: list[Key]) -> Iterator[tuple[Key, Stat]]:
         if self._view is None:
-            return []
-        paths = [layout.blob_path(key.hex(), len(key)) for key in keys]
+            return
         with read_errors(self._view):
-            stats = list(self._view.stat_many(paths))
-        return [
-            key for key, stat in zip(keys, stats, strict=True) if stat is not None and stat.kind == "file"
-        ]
+            stats = list(self._view.stat_many(layout.blob_paths(keys)))
+        for key, stat in zip(keys, stats, strict=True):
+            if stat is not None and stat.kind == "file":
+                yield key, stat
 
     def __iter__(self) -> Iterator[str]:
-        for keys in self.buckets():
-            yield from map(text_of, self._has_data(keys))
+        return (text_of(key) for key, _ in self.sizes())
 
     def __len__(self) -> int:
         listed = sum(len(packed) // length_of(start) for start, packed in self.packed.items())

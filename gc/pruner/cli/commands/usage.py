@@ -71,7 +71,7 @@ def run(call: Call) -> int:
         with read_errors(place.storage):
             in_trash = sum(blob.bytes for blob in trash.listing(place.storage))
             runs = [each for each in record.load(place.storage).runs if each.stored_blobs]
-            measured = _Grown(usage(look, place.storage, in_trash), runs)
+            measured = _Grown(usage(look, in_trash), runs)
     if call.arguments.output == "csv":
         output.write(measured.usage.csv())
     else:
