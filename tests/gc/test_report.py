@@ -144,8 +144,10 @@ def test_a_plan_is_in_order_whatever_the_order_in_which_folders_are_listed(
 ) -> None:
     for number in range(20):
         pruner.tree.push("many", image([layer(f"{number}")], f"{number}"))
+    for number in range(5):
+        pruner.tree.push("many", image([layer(f"{number}")], f"{number}"), "moving")
     pruner.old()
-    forth = [removal.path for removal in pruner.plan().removals]
+    forth = [removal.path for removal in pruner.plan().removals], pruner.verify()
     folders = FileSystem.folders
 
     def backwards(self: FileSystem, path: str) -> tuple[list[str], list[Entry]]:
@@ -153,8 +155,9 @@ def test_a_plan_is_in_order_whatever_the_order_in_which_folders_are_listed(
         return names[::-1], others
 
     monkeypatch.setattr(FileSystem, "folders", backwards)
-    back = [removal.path for removal in pruner.plan().removals]
+    back = [removal.path for removal in pruner.plan().removals], pruner.verify()
     assert back == forth
-    layers = [path for path in forth if "/many/_layers/" in path]
+    assert len([path for path in forth[0] if "/many/_manifests/tags/moving/index/" in path]) == 4
+    layers = [path for path in forth[0] if "/many/_layers/" in path]
     assert layers == sorted(layers)
-    assert len(layers) == 40
+    assert len(layers) == 38

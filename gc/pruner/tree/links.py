@@ -128,7 +128,7 @@ class Links(Mapping[str, Link]):
         return isinstance(digest, str) and layout.is_digest(digest) and self.at(key_of(digest)) is not None
 
     def __iter__(self) -> Iterator[str]:
-        keys = list(self.keys_listed())
+        keys = sorted(self.keys_listed())
         self.examine(keys)
         return (text_of(key) for key in keys if self._known[key] is not None)
 

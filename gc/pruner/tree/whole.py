@@ -65,9 +65,9 @@ class Blobs(Set[str]):
         self.missing: set[Key] = set()
 
     def buckets(self) -> Iterator[list[Key]]:
-        """The keys of all folders, those of one start at a time."""
+        """The keys of all folders, those of one start at a time, in order."""
         for start, packed in self.packed.items():
-            yield unpack(packed, length_of(start))
+            yield sorted(unpack(packed, length_of(start)))
 
     def start_with(self, algorithm: str, start: str) -> bool:
         """Whether a blob is there whose hex part begins so."""
