@@ -279,6 +279,18 @@ def test_a_tag_younger_than_the_grace_stays_whatever_a_policy_says(pruner: Prune
     assert tags_of(pruner) == {"young"}
 
 
+def test_a_tag_that_is_being_pushed_stays(pruner: Pruner) -> None:
+    """A push writes the history of a tag first, and what the tag names right after that."""
+    push(pruner, "old", "moving", 9)
+    push(pruner, "other", "other", 9)
+    pushed = push(pruner, "new", None, 0)
+    pruner.tree.link_tag("app", "moving", pushed.digest, current=False)
+    now = pruner.clock.now()
+    os.utime(pruner.tree.tag_index_path("app", "moving", pushed.digest), (now, now))
+    pruner.run(grace=GRACE, retention=parse_policies([{"keepLast": 0}]))
+    assert tags_of(pruner) == {"moving"}
+
+
 def test_untagged_manifests_go_after_their_time_by_repository(pruner: Pruner) -> None:
     for repository in ("app", "kept/app", "short"):
         push(pruner, f"{repository} three hours", None, 3 / 24, repository)

@@ -22,7 +22,7 @@ from tests.mutations.safeguards import SAFEGUARDS, Safeguard
 
 ROOT = Path(__file__).parents[2]
 _COPIED = ("gc", "tests", "sandbox", "components", "deploy", "benchmarks", "docs", "pyproject.toml")
-_FAILED = re.compile(r"^(?:FAILED|ERROR) (\S+)", re.MULTILINE)
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 
 
 def main() -> int:

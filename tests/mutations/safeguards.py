@@ -110,7 +110,7 @@ SAFEGUARDS = (
         "sweep/phases.py",
         '    if work.observer.grace > 0:\n        with work.phase("look at what',
         '    if work.observer.grace < 0:\n        with work.phase("look at what',
-        ("phases", "interleavings"),
+        ("hazards_concurrency",),
     ),
     Safeguard(
         "the wait of the grace",
