@@ -204,6 +204,20 @@ def test_a_link_written_through_a_file_that_was_open_before_it_was_held(pruner: 
     assert pruner.has_blob(LAYER)
 
 
+def test_a_blob_uploaded_again_while_the_run_waits_is_not_taken_though_no_link_is_there_yet(
+    pruner: Pruner,
+) -> None:
+    def upload() -> None:
+        write(pruner.tree.blob_path(LAYER), layer("gone"))
+        os.utime(pruner.tree.blob_path(LAYER), (pruner.clock.now(), pruner.clock.now()))
+
+    while_asleep(pruner, GRACE, upload)
+    pruner.run(trash=3600)
+    assert pruner.has_blob(LAYER)
+    assert not pruner.has_blob(GONE.digest)
+    assert LAYER not in {blob.digest for blob in trash.listing(pruner.files)}
+
+
 def test_a_blob_uploaded_again_while_it_is_in_quarantine_wins(pruner: Pruner) -> None:
     def upload() -> None:
         write(pruner.tree.blob_path(LAYER), layer("gone"))

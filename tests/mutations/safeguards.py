@@ -124,7 +124,7 @@ SAFEGUARDS = (
         "sweep/phases.py",
         "        work.observer.time.check()",
         "        pass",
-        ("clock", "phases"),
+        ("hazards_concurrency",),
     ),
     Safeguard(
         "another pruner that took over while the run waited ends it",
@@ -145,7 +145,7 @@ SAFEGUARDS = (
         "sweep/phases.py",
         "(stat.size, stat.mtime) == (seen.size, seen.mtime)",
         "stat.size == seen.size",
-        ("phases", "interleavings", "hazards_concurrency"),
+        ("hazards_concurrency",),
     ),
     Safeguard(
         "what was pushed and deleted meanwhile keeps its bytes",
@@ -166,7 +166,7 @@ SAFEGUARDS = (
         "sweep/phases.py",
         "work.observer.time.clock.sleep(min(work.observer.grace, SETTLE))",
         "pass",
-        ("phases",),
+        ("interleavings",),
     ),
     Safeguard(
         "the third look puts back what was linked around the quarantine",
@@ -181,7 +181,7 @@ SAFEGUARDS = (
         "        # A push that died meanwhile may have left its entry in redis.\n"
         "        work.caches.forget(held.removals, quarantined)\n",
         "",
-        ("phases", "caches"),
+        ("interleavings",),
     ),
     # -- what goes wrong
     Safeguard(
@@ -196,7 +196,7 @@ SAFEGUARDS = (
         "sweep/execute.py",
         "            current.put_back_blob(work.storage, blob)",
         "            pass",
-        ("phases", "crash"),
+        ("hazards_concurrency",),
     ),
     Safeguard(
         "an interrupted run is recovered",
