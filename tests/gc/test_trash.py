@@ -124,6 +124,17 @@ def test_the_trashs_copy_of_what_was_uploaded_again_goes_with_the_next_run(prune
     assert pruner.verify().problems == ()
 
 
+def test_the_trashs_copy_of_what_was_uploaded_again_for_nothing_goes_with_the_next_run(
+    pruner: Pruner,
+) -> None:
+    pruner.tree.blob(layer("gone"))
+    pruner.old()
+    plan = pruner.plan()
+    assert [removal.kind for removal in plan.removals if removal.digest == LAYER] == ["blob", "trash"]
+    assert pruner.run().removals == plan.removals
+    assert in_trash(pruner) == own_blobs(GONE), "the newer one"
+
+
 def test_what_becomes_referenced_again_comes_back_by_itself(pruner: Pruner) -> None:
     """A manifest that needs a layer of the trash, as a registry with a stale cache accepts it."""
     manifest = image([layer("gone")], "gone again")
