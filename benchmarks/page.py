@@ -58,8 +58,8 @@ worst that clients meet. `gcOpsPerSecond` is the limit.
 _AGAIN = """\
 ## Again
 
-    make bench                    # the tables above, {minutes} minutes, {disk} of disk for the trees
-    make bench SIZE=10            # a tree ten times as large
+    {command:<40}# the tables above, {minutes} minutes, {disk} of disk for the trees
+    make bench SIZE=10                      # a tree ten times as large
     make bench BENCH="--rounds 9 --seconds 30"
 
 The trees lie in the cache folder of the sandbox and are removed at the end, also when it is interrupted
@@ -102,13 +102,18 @@ def write(
         parts += [_RUNS.format(images=setting.images), *_table(runs, left=True), ""]
     if felt:
         parts += [_FELT.format(grace=GRACE), *_answers(felt), ""]
-    disk = f"{setting.gibibytes:.1f} GiB"
-    parts += ["## Where", "", *_where(setting), "", _AGAIN.format(minutes=round(setting.minutes), disk=disk)]
+    parts += ["## Where", "", *_where(setting), "", _again(setting, felt)]
     PAGE.write_text("\n".join(parts))
     panels = [Panel("A plan of {manifests:,} manifests, {blobs:,} blobs".format(**numbers), _bars(plans))]
     if runs:
         panels.append(Panel(f"A run on {setting.images} images, a third untagged", _bars(runs)))
     PLOT.write_text(draw(panels, "s"))
+
+
+def _again(setting: Setting, felt: Mapping[str, Sequence[Felt]]) -> str:
+    command = "make bench" if felt else 'make bench BENCH="--seconds 0"'
+    disk = f"{setting.gibibytes:.1f} GiB"
+    return _AGAIN.format(command=command, minutes=round(setting.minutes), disk=disk)
 
 
 def _bars(results: Iterable[Result]) -> list[Bar]:
@@ -158,7 +163,8 @@ def _where(setting: Setting) -> Iterable[str]:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     kind = mounts.type_of(str(setting.folder))
     yield f"| machine | {os.cpu_count()} x {_processor()}, {memory:.0f} GiB, {kind} |"
-    yield f"| kernel, Python | Linux {platform.release()}, {platform.python_version()} |"
+    kernel = platform.release().partition("-")[0]
+    yield f"| kernel, Python | Linux {kernel}, {platform.python_version()} |"
     yield f"| pruner | {__version__}, commit {_commit()} |"
     yield f"| registries | {', '.join(VERSIONS)} |"
     yield f"| rounds | {setting.rounds} |"

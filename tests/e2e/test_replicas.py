@@ -168,7 +168,7 @@ def test_a_killed_pruner_is_followed_by_one_that_prunes_and_nothing_is_lost(
         until(lambda: phase(stack) not in ("", "waiting"), "a run is at work")
         (pruner,) = stack.objects("pods", f"--selector={COMPONENT}=pruner")
         kill(stack, pruner)
-        until(lambda: not client.has_blob("app", GONE), "what was replaced is gone", 120)
+        until(lambda: not client.has_blob("app", GONE), "what was replaced is gone", 240)
     assert clients.failures == []
     for name in clients.pushed:
         clients.pull(name)

@@ -224,7 +224,7 @@ SAFEGUARDS = (
         "sweep/phases.py",
         "            if misses(look, held.removal):",
         "            if False:",
-        ("trash", "crash", "phases"),
+        ("hazards_concurrency", "interleavings", "faults", "statemachine"),
     ),
     Safeguard(
         "before the purge, what the last look misses comes back",
