@@ -77,7 +77,7 @@ def _noticed(copy: Path, safeguard: Safeguard) -> str:
                 raise RuntimeError(f"{tests} could not run: {done.stdout[-2000:]}{done.stderr[-2000:]}")
             failed = _FAILED.search(done.stdout)
             if done.returncode and failed:
-                return failed[1].rpartition("/")[2]
+                return failed[1].removeprefix("tests/gc/")
     finally:
         file.write_text(whole, encoding="utf-8")
     return ""

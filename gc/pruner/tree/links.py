@@ -75,10 +75,6 @@ class Links(Mapping[str, Link]):
         left._known = {key: link for key, link in self._known.items() if key not in gone}
         return left
 
-    def named(self) -> Iterator[str]:
-        """The digests that the folders are named after, and those of what is held; reads nothing."""
-        return map(text_of, self.keys_listed())
-
     def path_of(self, key: Key) -> str:
         """Where a link lies."""
         return f"{self.path}/{NAMES[len(key)]}/{key.hex()}/link"

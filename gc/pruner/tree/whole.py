@@ -64,11 +64,6 @@ class Blobs(Set[str]):
         self.packed: Mapping[str, bytes] = packed or {}
         self.missing: set[Key] = set()
 
-    def buckets(self) -> Iterator[list[Key]]:
-        """The keys of all folders, those of one start at a time, in order."""
-        for start, packed in self.packed.items():
-            yield sorted(unpack(packed, length_of(start)))
-
     def start_with(self, algorithm: str, start: str) -> bool:
         """Whether a blob is there whose hex part begins so."""
         packed = self.packed.get(f"{algorithm}/{start[:2]}")
@@ -88,9 +83,7 @@ class Blobs(Set[str]):
         return at >= 0
 
     def __contains__(self, digest: object) -> bool:
-        if not isinstance(digest, str) or not layout.is_digest(digest) or self._view is None:
-            return False
-        return self.is_listed(key_of(digest)) and any(self._data([key_of(digest)]))
+        return isinstance(digest, str) and layout.is_digest(digest) and bool(self.there((digest,)))
 
     def there(self, digests: Iterable[str]) -> set[str]:
         """Those of the digests whose data is there, asked for in bulk. Raises ReadError."""
@@ -98,9 +91,9 @@ class Blobs(Set[str]):
         return {text_of(key) for key, _ in self._data(listed)}
 
     def sizes(self) -> Iterator[tuple[Key, int]]:
-        """The key of each with its bytes. Raises ReadError."""
-        for keys in self.buckets():
-            for key, stat in self._data(keys):
+        """The key of each with its bytes, those of one start in order. Raises ReadError."""
+        for start, packed in self.packed.items():
+            for key, stat in self._data(sorted(unpack(packed, length_of(start)))):
                 yield key, stat.size
 
     def _data(self, keys: list[Key]) -> Iterator[tuple[Key, Stat]]:
