@@ -81,7 +81,8 @@ def test_a_life_is_told_a_line_a_resource(engine: Engine) -> None:
     engine.configure(CONFIG)
     assert "to create   PrivateKey key" in engine.preview()
     lines = engine.up().splitlines()
-    assert "created     PrivateKey key" in lines
+    # What takes a second or longer is told with its time, and a busy machine takes that for a key.
+    assert any(line.startswith("created     PrivateKey key") for line in lines)
     assert "warning: mind the step" in lines
     assert lines[-1] == "Resources: 1 created"
     assert not [line for line in lines if "$PATH" in line or "version" in line]
