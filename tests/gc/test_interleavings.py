@@ -11,10 +11,11 @@ from pruner.delays import SETTLE
 from pruner.inspect.report import Report
 from pruner.settings.policies import Policy
 from pruner.settings.table import Settings
+from pruner.tree.scan import Progress
 from tests.gc.fakeclock import SteppedClock
 from tests.gc.images import Image, artifact, digest_of, image, index, layer
 from tests.gc.memorystorage import File, MemoryStorage
-from tests.gc.modelpruner import ModelPruner, forget
+from tests.gc.modelpruner import QUIET, ModelPruner, forget
 from tests.gc.modelregistry import (
     BASE,
     Cache,
@@ -63,7 +64,10 @@ class Scene:
         self.clock.advance(30 * DAY)
 
     def run(
-        self, when: Callable[[str, str], bool] = lambda _o, _p: False, act: Callable[[], None] = print
+        self,
+        when: Callable[[str, str], bool] = lambda _o, _p: False,
+        act: Callable[[], None] = print,
+        progress: Progress = QUIET,
     ) -> Report:
         """A run in which `act` happens before the first call that `when` is about."""
         acted = False
@@ -79,7 +83,7 @@ class Scene:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("pruner.sweep.flush.forget_redis", forget(self.registry))
             try:
-                return self.pruner.run(Interposed(self.storage, before))
+                return self.pruner.run(Interposed(self.storage, before), progress)
             finally:
                 self.storage.between = lambda _operation, _path: None
 
@@ -203,6 +207,28 @@ def test_what_is_written_into_a_link_that_is_held_goes_back(monkeypatch: pytest.
 
     scene.asleep = [lambda: do(put)]
     scene.run(lambda operation, path: operation == "rename" and path == link, open_the_link)
+    assert scene.readable(gone)
+
+
+def test_a_link_written_just_before_it_is_taken_away_is_back_before_caches_are_flushed() -> None:
+    """Flushing may restart a registry, and an acknowledged push is not to be missing for so long."""
+    scene = Scene()
+    gone = simple("gone")
+    push(scene.registry, REPOSITORY, gone)
+    scene.old()
+    link = revision_link(REPOSITORY, gone.digest)
+    seen: list[bool] = []
+
+    def progress(phase: str, _count: int) -> None:
+        if phase == "flush caches":
+            seen.append(scene.storage.exists(link))
+
+    scene.run(
+        lambda operation, path: (operation, path) == ("rename", link),
+        lambda: do(scene.registry.put_manifest(REPOSITORY, gone, None)),
+        progress,
+    )
+    assert seen == [True]
     assert scene.readable(gone)
 
 

@@ -102,7 +102,7 @@ def test_a_later_look_says_what_one_says_that_knows_nothing(
             randomtrees.grow_old(pruner.data, pruner.clock.now(), dice)
         remembering = observer(pruner)
         first = remembering.look()
-        held = first.plan.of(*LINKS)
+        held = tuple(first.plan.of(*LINKS))
         hold(pruner, held)
         for number in range(3):
             if number:
@@ -116,7 +116,7 @@ def test_a_later_look_says_what_one_says_that_knows_nothing(
             assert set(fresh.marks.blobs) <= set(later.marks.blobs)
             for removal in held:
                 assert misses(later, removal) == misses(fresh, removal), f"seed {seed}"
-            held = later.plan.of(*LINKS)
+            held = tuple(later.plan.of(*LINKS))
     assert taken_over.total() > len(SEEDS), "looks that take nothing over show nothing"
 
 
@@ -130,7 +130,7 @@ def test_a_link_written_in_an_empty_folder_is_seen_by_a_later_look(tmp_path: Pat
     pruner.old()
     looks = observer(pruner)
     first = looks.look()
-    held = first.plan.of(*LINKS)
+    held = tuple(first.plan.of(*LINKS))
     hold(pruner, held)
     assert lonely in {removal.digest for removal in looks.look(held).plan.of("blob")}
     pruner.tree.link_layer("app", lonely)

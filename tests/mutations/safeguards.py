@@ -134,10 +134,17 @@ SAFEGUARDS = (
         ("phases", "trash_commands", "hazards_concurrency"),
     ),
     Safeguard(
+        "what was written to a link while it was taken away goes back at once",
+        "sweep/phases.py",
+        "    return _unless_changed(work, Holding(tuple(taken), {})).links",
+        "    return tuple(taken)",
+        ("phases", "interleavings", "hazards_concurrency"),
+    ),
+    Safeguard(
         "the second look decides what is quarantined",
         "sweep/phases.py",
-        'going = {removal.path for removal in second.plan.of("blob")}',
-        'going = {removal.path for removal in work.first.plan.of("blob")}',
+        'going = second.plan.of("blob").paths()',
+        'going = work.first.plan.of("blob").paths()',
         ("phases", "interleavings"),
     ),
     Safeguard(
@@ -171,8 +178,8 @@ SAFEGUARDS = (
     Safeguard(
         "the third look puts back what was linked around the quarantine",
         "sweep/phases.py",
-        "        _put_back_wanted(work, blobs, wanted)\n",
-        "",
+        "        wanted = {digest for digest in away if digest in marked or digest in pushed}\n",
+        "        wanted: set[str] = set()\n",
         ("phases", "interleavings"),
     ),
     Safeguard(

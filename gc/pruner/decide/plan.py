@@ -46,7 +46,7 @@ class Plan:
     skipped: Mapping[str, str]
     dangling: tuple[str, ...]
 
-    def of(self, *kinds: Kind) -> tuple[Removal, ...]:
+    def of(self, *kinds: Kind) -> Removals:
         """The removals of the given kinds, in order."""
         return self.removals.of(*kinds)
 

@@ -78,6 +78,10 @@ class Part(Protocol):
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Removal]: ...
 
+    def paths(self) -> Iterator[str]:
+        """The path of each."""
+        ...
+
     def totals(self) -> Iterator[tuple[str, Total]]:
         """Totals with their repository (empty: none, or several)."""
         ...
@@ -99,6 +103,10 @@ class Few:
 
     def __iter__(self) -> Iterator[Removal]:
         return iter(self.removals)
+
+    def paths(self) -> Iterator[str]:
+        """The path of each."""
+        return (removal.path for removal in self.removals)
 
     def totals(self) -> Iterator[tuple[str, Total]]:
         """Totals with their repository."""
@@ -139,6 +147,10 @@ class ManyLinks:
                 reason = self.reason(key, link.mtime)
                 yield Removal(self.kind, self.repository, link.named, link.path, 0, reason, "", link)
 
+    def paths(self) -> Iterator[str]:
+        """The path of each."""
+        return map(self.links.path_of, self.keys)
+
     def totals(self) -> Iterator[tuple[str, Total]]:
         """Totals with their repository."""
         yield self.repository, Total(len(self.keys), 0)
@@ -178,6 +190,10 @@ class ManyBlobs:
             stat = Stat(size, mtime, links)
             digest = text_of(key)
             yield Removal("blob", self.names[owner], digest, path, freed, self.reason, stat=stat)
+
+    def paths(self) -> Iterator[str]:
+        """The path of each."""
+        return (layout.blob_path(key.hex(), len(key)) for key, *_ in self.blobs)
 
     def totals(self) -> Iterator[tuple[str, Total]]:
         """Totals with their repository."""
@@ -245,9 +261,13 @@ class Removals(Sequence[Removal]):
 
     __hash__ = None  # pyright: ignore[reportAssignmentType]
 
-    def of(self, *kinds: Kind) -> tuple[Removal, ...]:
+    def of(self, *kinds: Kind) -> Removals:
         """The removals of the given kinds, in order."""
-        return tuple(removal for part in self.parts if part.kind in kinds for removal in part)
+        return Removals([part for part in self.parts if part.kind in kinds])
+
+    def paths(self) -> set[str]:
+        """The path of each."""
+        return {path for part in self.parts for path in part.paths()}
 
     def number(self, kind: Kind) -> int:
         """How many removals of a kind there are."""

@@ -100,7 +100,7 @@ def unchanged(storage: Storage, links: Sequence[Held]) -> list[Held]:
 
 def to_quarantine(digest: str) -> Move:
     """The way of a blob there."""
-    return Move(layout.blob_data(digest), f"{CURRENT}/blobs/{digest.replace(':', '-')}")
+    return Move(layout.blob_data(digest), _place_of(CURRENT, digest))
 
 
 def quarantine(storage: Storage, digest: str) -> bool:
@@ -126,16 +126,17 @@ def finish(storage: Storage, since: float, run: str) -> None:
 # -- and back
 
 
+def digests_of(storage: Storage, folder: str) -> list[str]:
+    """The digests of the quarantined blobs in a folder of takings, in order."""
+    digests = map(_digest, state.list_or_empty(storage, f"{folder}/blobs"))
+    return [digest for digest in digests if digest is not None]
+
+
 def blobs_of(storage: Storage, folder: str) -> Iterator[Trashed]:
     """The quarantined blobs in a folder of takings; one that goes meanwhile is left out."""
-    try:
-        entries = storage.list(f"{folder}/blobs")
-    except FileNotFoundError:
-        return
-    digests = {f"{folder}/blobs/{entry.name}": _digest(entry.name) for entry in entries}
-    blobs = [(path, digest) for path, digest in digests.items() if digest is not None]
-    stats = storage.stat_many([path for path, _ in blobs])
-    for (path, digest), stat in zip(blobs, stats, strict=True):
+    digests = digests_of(storage, folder)
+    paths = [_place_of(folder, digest) for digest in digests]
+    for digest, path, stat in zip(digests, paths, storage.stat_many(paths), strict=True):
         if stat is not None:
             yield Trashed(folder, digest, path, stat.size, since_of(folder))
 
@@ -221,8 +222,7 @@ def destroy(storage: Storage, folder: str) -> None:
 
     Its blobs go before its journal, so an interrupted purge is simply done again.
     """
-    blobs = [name for name in state.list_or_empty(storage, f"{folder}/blobs") if _digest(name) is not None]
-    storage.remove_many(f"{folder}/blobs/{name}" for name in blobs)
+    storage.remove_many(_place_of(folder, digest) for digest in digests_of(storage, folder))
     held = [name for name in state.list_or_empty(storage, f"{folder}/held") if name.isdecimal()]
     storage.remove_many(f"{folder}/held/{name}" for name in held)
     for part in _PARTS:
@@ -231,6 +231,10 @@ def destroy(storage: Storage, folder: str) -> None:
         if name in ("journal", "journal.tmp"):
             storage.remove(f"{folder}/{name}")
     storage.remove_folder(folder)
+
+
+def _place_of(folder: str, digest: str) -> str:
+    return f"{folder}/blobs/{digest.replace(':', '-')}"
 
 
 def _digest(name: str) -> str | None:

@@ -6,6 +6,7 @@ place. From redis the keys are deleted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pruner.decide.plan import Removal
@@ -20,7 +21,7 @@ class RegistryCaches:
     place: Place
     is_restarted_later: bool
 
-    def flush(self, links: tuple[Removal, ...], blobs: tuple[Removal, ...]) -> str:
+    def flush(self, links: Sequence[Removal], blobs: Sequence[Removal]) -> str:
         """Make the registry see the removals; a sentence on what was done, or empty. Raises RegistryError."""
         self.forget(links, blobs)
         # At the end of a read-only window the registry is restarted anyway, and takes no pushes until then.
@@ -30,7 +31,7 @@ class RegistryCaches:
             return ""  # no cache knows anything of tags
         return self.place.registry.refresh(self.place.config)
 
-    def forget(self, links: tuple[Removal, ...], blobs: tuple[Removal, ...]) -> None:
+    def forget(self, links: Sequence[Removal], blobs: Sequence[Removal]) -> None:
         """Forget what is held and quarantined now, whatever was written back since; raises RegistryError."""
         keys = [(removal.repository, removal.digest) for removal in links if removal.digest]
         for redis in self.place.registry.redis(self.place.config):

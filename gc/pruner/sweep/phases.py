@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from pruner.decide.compare import misses, pushed_and_deleted
@@ -19,6 +19,8 @@ from pruner.sweep.work import Holding, Work
 
 STRETCH = 1000
 """Links that are written to the journal at once: on a full disk a run holds as many as there is room for."""
+LOOKED_AT = 100
+"""Links that are looked at together right after they were taken away."""
 
 
 # -- until it is decided
@@ -26,9 +28,16 @@ STRETCH = 1000
 
 def hold(work: Work) -> Holding:
     """Take away the links of the plan; on a full disk, those that there is room for."""
-    links = work.first.plan.of(*LINKS)
+    links = tuple(work.first.plan.of(*LINKS))
     away: list[Held] = []
     emptied: dict[str, float] = {}
+    taken: list[Held] = []
+
+    def look_at_taken() -> None:
+        away.extend(_as_looked_at(work, taken))
+        emptied.update(_emptied(work, taken))
+        taken.clear()
+
     with work.phase("hold links"):
         current.begin(work.storage, work.id, links[:STRETCH])
         for number, removal in enumerate(links):
@@ -39,19 +48,33 @@ def hold(work: Work) -> Holding:
                         current.extend(work.storage, number, stretch)
                     work.storage.ahead([_way(number + at, each) for at, each in enumerate(stretch)])
                 held = Held(journal.place(current.CURRENT, number), removal)
-                is_away = current.hold(work.storage, held)
+                if current.hold(work.storage, held):
+                    taken.append(held)
             except OSError as error:
-                if not (away and state.is_full(error)):
+                if not ((away or taken) and state.is_full(error)):
                     raise
+                look_at_taken()
                 return _held_as_far(work, Holding(tuple(away), emptied), links[number:])
-            if is_away and work.storage.has_folders and not current.unchanged(work.storage, [held]):
-                _put_back(work, held)  # what the registry wrote to it since the look goes back at once
-            elif is_away:
-                away.append(held)
-                if removal.kind == "revision" and work.storage.has_folders:
-                    folder = removal.path.rpartition("/")[0]
-                    emptied[folder] = work.storage.stat(folder).mtime
+            if len(taken) == LOOKED_AT:
+                look_at_taken()
+        look_at_taken()
     return Holding(tuple(away), emptied)
+
+
+def _as_looked_at(work: Work, taken: list[Held]) -> tuple[Held, ...]:
+    """Those just taken away that are as they were; what the registry wrote to since goes back at once."""
+    if not work.storage.has_folders:
+        return tuple(taken)
+    return _unless_changed(work, Holding(tuple(taken), {})).links
+
+
+def _emptied(work: Work, taken: list[Held]) -> Mapping[str, float]:
+    """The folders of the revisions just taken away, with their mtimes."""
+    if not work.storage.has_folders:
+        return {}
+    folders = [held.removal.path.rpartition("/")[0] for held in taken if held.removal.kind == "revision"]
+    stats = zip(folders, work.storage.stat_many(folders), strict=True)
+    return {folder: stat.mtime for folder, stat in stats if stat is not None}
 
 
 def _way(number: int, removal: Removal) -> Move:
@@ -110,12 +133,13 @@ def look_again(work: Work, held: Holding) -> tuple[Holding, Look]:
 
 def quarantine(work: Work, held: Holding, second: Look) -> tuple[Removal, ...]:
     """Take away the blobs that both looks found unreferenced."""
-    going = {removal.path for removal in second.plan.of("blob")}
+    going = second.plan.of("blob").paths()
     touched = pushed_and_deleted(work.first, second, held.emptied)
     taken: list[Removal] = []
     with work.phase("quarantine"):
-        blobs = work.first.plan.of("blob")
-        blobs = [blob for blob in blobs if blob.path in going and blob.digest not in touched]
+        blobs = [
+            blob for blob in work.first.plan.of("blob") if blob.path in going and blob.digest not in touched
+        ]
         for blob in _as_seen(work.storage, blobs):
             try:
                 if current.quarantine(work.storage, blob.digest):
@@ -163,12 +187,13 @@ def look_last(work: Work, held: Holding, quarantined: tuple[Removal, ...]) -> tu
     """The third look, which puts back what was linked or uploaded around the quarantine."""
     with work.phase("third look"):
         held, third = _look(work, held)
-        blobs = list(current.blobs_of(work.storage, current.CURRENT))
+        away = current.digests_of(work.storage, current.CURRENT)
         pushed = pushed_and_deleted(work.first, third, held.emptied)
         # Asked of each blob: a set of all that is marked would be made as text, digest by digest.
         marked = third.marks.blobs
-        wanted = {blob.digest for blob in blobs if blob.digest in marked or blob.digest in pushed}
-        _put_back_wanted(work, blobs, wanted)
+        wanted = {digest for digest in away if digest in marked or digest in pushed}
+        if wanted:
+            _put_back_wanted(work, list(current.blobs_of(work.storage, current.CURRENT)), wanted)
         # A push that died meanwhile may have left its entry in redis.
         work.caches.forget(held.removals, quarantined)
     return held, third
@@ -176,7 +201,7 @@ def look_last(work: Work, held: Holding, quarantined: tuple[Removal, ...]) -> tu
 
 def finish(work: Work, held: Holding, quarantined: tuple[Removal, ...], third: Look) -> None:
     """Make a batch of the trash of what is away: in it since the last look that wanted none of it."""
-    kept = {blob.digest for blob in current.blobs_of(work.storage, current.CURRENT)}
+    kept = set(current.digests_of(work.storage, current.CURRENT))
     current.finish(work.storage, third.rules.now, work.id)
     work.done.removed.extend((*held.removals, *(blob for blob in quarantined if blob.digest in kept)))
 
@@ -205,7 +230,7 @@ def _look(work: Work, holding: Holding) -> tuple[Holding, Look]:
     """A later look, and what stays away after it: links that nobody wrote to and that it wants gone."""
     holding = _unless_changed(work, holding)
     look = work.observer.look(holding.removals)
-    going = {removal.path for removal in look.plan.of(*LINKS)}
+    going = look.plan.of(*LINKS).paths()
     holding = _unless(work, holding, lambda held: held.removal.path in going)
     return _unless_changed(work, holding), look
 
@@ -222,15 +247,9 @@ def _unless(work: Work, holding: Holding, stays_away: Callable[[Held], bool]) ->
         return holding
     work.storage.ahead([Move(held.place, held.removal.path) for held in back])
     for held in back:
-        _put_back(work, held)
+        work.done.put_back += current.put_back_link(work.storage, held, of_run=True)
     gone = {held.place for held in back}
     return replace(holding, links=tuple(held for held in holding.links if held.place not in gone))
-
-
-def _put_back(work: Work, held: Held) -> bool:
-    """Put a link back; False, as it is not away any more."""
-    work.done.put_back += current.put_back_link(work.storage, held, of_run=True)
-    return False
 
 
 def heal(work: Work, look: Look) -> None:

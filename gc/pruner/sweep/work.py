@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -19,11 +19,11 @@ from pruner.sweep.state import Lock
 class Caches(Protocol):
     """What remembers descriptors in front of the storage."""
 
-    def flush(self, links: tuple[Removal, ...], blobs: tuple[Removal, ...]) -> str:
+    def flush(self, links: Sequence[Removal], blobs: Sequence[Removal]) -> str:
         """Make the registry see the removals; a sentence on what was done, or empty. Raises RegistryError."""
         ...
 
-    def forget(self, links: tuple[Removal, ...], blobs: tuple[Removal, ...]) -> None:
+    def forget(self, links: Sequence[Removal], blobs: Sequence[Removal]) -> None:
         """Forget what is held and quarantined now, whatever was put back since; raises RegistryError."""
         ...
 
