@@ -18,10 +18,10 @@ from pruner.inspect.report import Report
 from pruner.registry.s3parameters import S3Parameters
 from pruner.settings.table import Settings
 from pruner.storage import Storage
+from pruner.storage.parallel import side_by_side
 from pruner.storage.s3.bucket import Bucket
 from pruner.storage.s3.client import connect
 from pruner.storage.s3.looker import Areas
-from pruner.storage.s3.parallel import side_by_side
 from pruner.storage.s3.storage import S3Storage
 from pruner.sweep import current
 from pruner.sweep import run as pruning

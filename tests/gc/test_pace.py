@@ -140,7 +140,11 @@ def test_every_call_counts(pruner: Pruner) -> None:
     before = clock.steady
     storage.remove_many(["docker/file", "docker/no"])
     assert clock.steady == before + 2 and not (root / "file").exists()
-    many = {"read_many", "stat_many", "remove_many", "chunks", "view"}
+    (root / "empty").mkdir()
+    before = clock.steady
+    assert storage.remove_folders(["docker/empty", "docker/no"]) == [True, False]
+    assert clock.steady == before + 2
+    many = {"read_many", "stat_many", "remove_many", "remove_folders", "chunks", "view"}
     named = {name.rpartition(" ")[2] for name in calls} | many
     told = {"root", "has_folders", "remarks", "ahead"}  # without a question to the storage
     assert named == {name for name in dir(Storage) if not name.startswith("_")} - told

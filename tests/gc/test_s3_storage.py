@@ -15,9 +15,9 @@ from pruner.errors import Busy, Refused
 from pruner.inspect.report import Report
 from pruner.storage import Content, Entry, Move, Odd
 from pruner.storage.lease import LENGTH, RENEWAL
+from pruner.storage.parallel import side_by_side
 from pruner.storage.s3.client import REQUEST_BOUND
 from pruner.storage.s3.keys import Upload
-from pruner.storage.s3.parallel import side_by_side
 from pruner.sweep import current, state
 from pruner.sweep import run as pruning
 from pruner.tree import layout

@@ -375,6 +375,46 @@ def test_a_folder_is_removed_only_when_it_is_empty(rig: Rig, storage: Storage) -
     assert content(storage, "file") == b"content"
 
 
+MANY = 950
+"""More than any storage changes at once."""
+
+
+def test_many_files_are_removed_and_what_is_not_there_is_no_matter(rig: Rig, storage: Storage) -> None:
+    for number in range(0, MANY, 5):
+        rig.lay(f"folder/{number}", b"")
+    rig.lay("folder/other", b"other")
+    storage.remove_many(f"folder/{number}" for number in range(MANY))
+    assert names(storage, "folder") == ["other"]
+    storage.remove_many([])
+
+
+def test_many_folders_are_removed_and_each_is_told_of(rig: Rig, storage: Storage) -> None:
+    needs(rig, "folders")
+    for number in range(MANY):
+        storage.make_folder(f"some/{number}")
+    for number in range(0, MANY, 7):
+        rig.lay(f"some/{number}/file", b"content")
+    gone = storage.remove_folders(f"some/{number}" for number in range(MANY + 1))
+    assert gone == [number % 7 != 0 and number < MANY for number in range(MANY + 1)]
+    left = list(range(0, MANY, 7))
+    assert sorted(map(int, names(storage, "some"))) == left
+    assert all(content(storage, f"some/{number}/file") == b"content" for number in left)
+    assert storage.remove_folders([]) == []
+
+
+def test_a_failure_among_many_is_raised(rig: Rig, storage: Storage) -> None:
+    needs(rig, "folders")
+    for number in range(MANY):
+        storage.make_folder(f"some/{number}")
+    rig.lay("some/file", b"content")
+    paths = [f"some/{number}" for number in range(MANY)]
+    with pytest.raises(OSError):
+        storage.remove_many([*paths, "some/file"])
+    with pytest.raises(OSError):
+        storage.remove_folders(["some/file", *paths])
+    assert content(storage, "some/file") == b"content"
+
+
 def test_a_folder_is_made_with_those_above_it(rig: Rig, storage: Storage) -> None:
     storage.make_folder("a/b/c")
     storage.make_folder("a/b/c")

@@ -9,18 +9,8 @@ from dataclasses import dataclass, field
 
 from pruner.decide.candidates import Candidates
 from pruner.decide.marks import Marks, RepositoryMarks
-from pruner.decide.removals import (
-    LEFTOVERS,
-    LINKS,
-    Few,
-    Kind,
-    ManyBlobs,
-    ManyLinks,
-    Part,
-    Removal,
-    Removals,
-    by_kind,
-)
+from pruner.decide.removal import LEFTOVERS, LINKS, Kind, Removal
+from pruner.decide.removals import Few, ManyBlobs, ManyLinks, Part, Removals, by_kind
 from pruner.decide.roots import RepositoryRoots, Rules
 from pruner.settings.durations import format_moment
 from pruner.tree import layout

@@ -13,51 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, islice
-from typing import Any, Literal, NamedTuple, Protocol, cast, overload
+from typing import NamedTuple, Protocol, cast, overload
 
 from pruner.decide.candidates import Candidates
+from pruner.decide.removal import Kind, Removal, as_json
 from pruner.storage import Stat
 from pruner.tree import layout
 from pruner.tree.digests import Key, text_of
 from pruner.tree.links import Links
-from pruner.tree.model import Leftover, Link
-
-Kind = Literal[
-    "upload",
-    "temporary",
-    "tag",
-    "index-link",
-    "revision",
-    "layer-link",
-    "signatures",
-    "blob",
-    "folder",
-    "repository",
-    "trash",
-]
-LINKS: frozenset[Kind] = frozenset({"tag", "index-link", "revision", "layer-link"})
-"""Kinds that are link files: taken away first and put back when a later look wants them."""
-LEFTOVERS: frozenset[Kind] = frozenset({"upload", "temporary", "signatures"})
-
-
-class Removal(NamedTuple):
-    """One thing that goes.
-
-    `path` is relative to the storage's root. `bytes` is what it frees: the data of blobs, uploads and
-    temporary files; links count 0, and so does a blob with a second hard link. `repository` of a blob is the
-    only one that had it, and empty when there were several or none.
-    """
-
-    kind: Kind
-    repository: str
-    digest: str
-    path: str
-    bytes: int
-    reason: str
-    tag: str = ""
-    link: Link | None = None
-    leftover: Leftover | None = None
-    stat: Stat | None = None
+from pruner.tree.model import Link
 
 
 class Total(NamedTuple):
@@ -293,16 +257,3 @@ class Removals(Sequence[Removal]):
     def json(self, root: str) -> Iterator[str]:
         """Each as a JSON object, with absolute paths."""
         return (text for part in self.parts for text in part.json(root))
-
-
-def as_json(removal: Removal, root: str) -> dict[str, Any]:
-    """A removal as JSON data; bytes are a number, the path absolute."""
-    return {
-        "kind": removal.kind,
-        "repository": removal.repository,
-        "digest": removal.digest,
-        "path": f"{root}/{removal.path}",
-        "bytes": removal.bytes,
-        "reason": removal.reason,
-        **({"tag": removal.tag} if removal.tag else {}),
-    }

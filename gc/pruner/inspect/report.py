@@ -9,7 +9,8 @@ from itertools import islice
 from typing import Any
 
 from pruner.decide.plan import Plan
-from pruner.decide.removals import Removals, Total, as_json
+from pruner.decide.removal import as_json
+from pruner.decide.removals import Removals, Total
 from pruner.inspect.tables import one_line, table
 from pruner.settings.durations import format_duration
 from pruner.sweep.run import Outcome

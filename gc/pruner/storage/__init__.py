@@ -168,6 +168,10 @@ class Storage(View, Protocol):
         """Remove a folder; False when it is not empty or not there."""
         ...
 
+    def remove_folders(self, paths: Iterable[str]) -> list[bool]:
+        """`remove_folder` for each path, in order."""
+        ...
+
     def make_folder(self, path: str) -> None:
         """Make a folder and those above it; fine when it is there."""
         ...
@@ -276,6 +280,10 @@ class OneByOne(ViewOneByOne):
         for path in paths:
             with suppress(FileNotFoundError):
                 self.remove(path)
+
+    def remove_folders(self: Storage, paths: Iterable[str]) -> list[bool]:
+        """`remove_folder` for each path, in order."""
+        return [self.remove_folder(path) for path in paths]
 
     def remarks(self) -> tuple[str, ...]:
         """Nothing to say."""

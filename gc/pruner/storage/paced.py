@@ -135,6 +135,10 @@ class Paced(PacedView):
         self._take()
         return self._inner.remove_folder(path)
 
+    def remove_folders(self, paths: Iterable[str]) -> list[bool]:
+        """`remove_folder` for each path, in order; each counts."""
+        return self._inner.remove_folders(self._taken(paths))
+
     def make_folder(self, path: str) -> None:
         """Make a folder and those above it."""
         self._take()

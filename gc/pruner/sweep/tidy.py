@@ -7,6 +7,7 @@ operating system finds it empty.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import compress
 
 from pruner.decide.plan import LEFTOVERS, Plan, Removal
 from pruner.storage import Storage
@@ -77,9 +78,8 @@ def _remove_empty(storage: Storage, path: str) -> bool:
 
 def _remove_empty_above(storage: Storage, paths: Iterable[str]) -> None:
     """Remove the folders above what is gone, level by level: one that many lay in is tried once, at last."""
-    level = dict.fromkeys(path.rpartition("/")[0] for path in paths)
-    while level:
-        gone = [
-            each for each in level if layout.is_made_for_what_is_below(each) and storage.remove_folder(each)
-        ]
-        level = dict.fromkeys(path.rpartition("/")[0] for path in gone)
+    gone: list[str] = list(paths)
+    while gone:
+        above = dict.fromkeys(path.rpartition("/")[0] for path in gone)
+        made = list(filter(layout.is_made_for_what_is_below, above))
+        gone = list(compress(made, storage.remove_folders(made)))

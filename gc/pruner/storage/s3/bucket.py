@@ -12,10 +12,10 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from pruner.registry.s3parameters import S3Parameters
+from pruner.storage.parallel import side_by_side
 from pruner.storage.s3.client import ATTEMPTS
 from pruner.storage.s3.errors import TRANSIENT, NotOffered, Torn, answers, ask, error_of, is_absent
 from pruner.storage.s3.keys import ORIGIN, Key, Upload, etag_of, found, key_of
-from pruner.storage.s3.parallel import side_by_side
 
 PAGE = 1000
 """Keys that one listing or one deletion takes at the most."""

@@ -11,9 +11,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from pruner.storage.parallel import side_by_side
 from pruner.storage.s3.bucket import PAGE, Bucket
 from pruner.storage.s3.keys import Key
-from pruner.storage.s3.parallel import side_by_side
 
 _ONE_BY_ONE = 5  # pages that are listed before the rest is shared out
 _RANGES = 16

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 
 from pruner.clock import Clock
 from pruner.storage import Content, Entry, Move, OneByOne, Stat, View
+from pruner.storage.parallel import side_by_side
 from pruner.storage.s3 import moves
 from pruner.storage.s3.bucket import Bucket
 from pruner.storage.s3.client import CONNECTIONS
@@ -19,7 +20,6 @@ from pruner.storage.s3.guard import Guard, LeasesOf
 from pruner.storage.s3.held import Held
 from pruner.storage.s3.journals import PART, Journals
 from pruner.storage.s3.looker import Areas, Looker
-from pruner.storage.s3.parallel import side_by_side
 from pruner.storage.s3.takings import Takings
 from pruner.storage.s3.times import Times
 from pruner.storage.s3.view import stat_of, time_of

@@ -12,9 +12,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pruner.storage.parallel import side_by_side
 from pruner.storage.s3.bucket import Bucket
 from pruner.storage.s3.keys import Key
-from pruner.storage.s3.parallel import side_by_side
 
 _LIMIT = 1 << 30
 

@@ -7,10 +7,10 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from pruner.storage import Content, Entry, Odd, Stat, ViewOneByOne
+from pruner.storage.parallel import side_by_side
 from pruner.storage.s3.bucket import Bucket
 from pruner.storage.s3.keys import Key
 from pruner.storage.s3.listing import Listing
-from pruner.storage.s3.parallel import side_by_side
 
 Contents = dict[Key, bytes]
 """Small contents that were read once: an object of the same time and ETag holds the same."""
