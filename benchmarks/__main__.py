@@ -52,19 +52,24 @@ def main() -> int:
         os.sync()
         taken = size(folder) / 2**30
         plans = rounds.plans(folder, options.rounds, say)
+
+        def write() -> None:
+            setting = page.Setting(
+                shape,
+                options.images,
+                options.rounds,
+                folder,
+                (time.monotonic() - start) / 60,
+                taken,
+                options.beside,
+                (load, os.getloadavg()[0]),
+            )
+            page.write(setting, plans, runs, answers)
+
+        write()  # what clients feel takes longest, and who interrupts that keeps the rest
         for version in VERSIONS if options.seconds else ():
             answers[version] = felt(version, folder, options.limits, options.seconds, options.turns, say)
-        setting = page.Setting(
-            shape,
-            options.images,
-            options.rounds,
-            folder,
-            (time.monotonic() - start) / 60,
-            taken,
-            options.beside,
-            (load, os.getloadavg()[0]),
-        )
-        page.write(setting, plans, runs, answers)
+            write()
     print(f"{page.PAGE} and {page.PLOT} are written")
     return 0
 

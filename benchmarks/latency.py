@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,20 +21,30 @@ from pruner.clock import Stopped
 from tests.gc.realregistry import RealRegistry, Version
 
 CLIENTS = 2
-QUIET = "no run"
 GRACE = "2s"
 """Of the runs: longer than the push of such a small image takes."""
 _WARM = 1.0
 """Seconds of requests before the measurement begins."""
 
+Noted = list[tuple[float, float]]
+"""When each request began, in seconds since the epoch, and the seconds that it took."""
+
+
+@dataclass(slots=True)
+class Answers:
+    """The seconds of each request."""
+
+    pulls: list[float] = field(default_factory=list[float])
+    pushes: list[float] = field(default_factory=list[float])
+
 
 @dataclass(slots=True)
 class Felt:
-    """The seconds of each request while something was at work beside the registry."""
+    """Answers of a registry right before something came to work beside it, and while it was at work."""
 
     name: str
-    pulls: list[float] = field(default_factory=list[float])
-    pushes: list[float] = field(default_factory=list[float])
+    before: Answers = field(default_factory=Answers)
+    beside: Answers = field(default_factory=Answers)
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
@@ -50,46 +60,54 @@ def felt(
     rounds: int,
     say: Callable[[str], None],
 ) -> list[Felt]:
-    """Answers of a registry on a tree like the one in `folder`/data, while no run is at work, a run, and runs
-    with the `limits` of operations a second: in turn, so many times, for `seconds` or as long as it works.
+    """Answers of a registry on a tree like the one in `folder`/data, beside a run, and beside runs with the
+    `limits` of operations a second: in turn, so many times, for `seconds` or as long as it works.
 
-    The tree is a copy of its own each time, of hard links.
+    Each is compared with the same clients of the same registry in the `seconds` before, since a machine may
+    be twice as fast a minute later. The tree is a copy of its own each time, of hard links.
     """
-    names: dict[str, int | None] = {QUIET: None, "a run": 0}
-    names |= {f"a run, at most {limit:,} operations a second": limit for limit in limits}
+    names = {"a run": 0, **{f"a run, at most {limit:,} operations a second": limit for limit in limits}}
     found = {name: Felt(name) for name in names}
     place = folder / "used"
     for number in range(rounds):
         for name, limit in names.items():
             subprocess.run(["cp", "-al", folder / "data", place], check=True)
             os.sync()
-            with RealRegistry(version, folder / "registry", tree=place) as registry:
-                with _clients(registry.address, folder / "data", number) as answers:
-                    began = time.time() + _WARM
-                    time.sleep(_WARM)
-                    with ExitStack() as beside:
-                        if limit is None:
-                            time.sleep(seconds)
-                        else:
-                            run = beside.enter_context(_run(registry.config, limit))
-                            with suppress(subprocess.TimeoutExpired):
-                                run.wait(seconds)
-                        ended = time.time()
-                pulls = [taken for at, taken in answers["pulls"] if began <= at and at + taken <= ended]
-                pushes = [taken for at, taken in answers["pushes"] if began <= at and at + taken <= ended]
+            with (
+                RealRegistry(version, folder / "registry", tree=place) as registry,
+                _clients(registry.address, folder / "data", number) as answers,
+            ):
+                time.sleep(_WARM)
+                quiet = time.time()
+                time.sleep(seconds)
+                began = time.time()
+                with _run(registry.config, limit) as run:
+                    with suppress(subprocess.TimeoutExpired):
+                        run.wait(seconds)
+                    ended = time.time()
             shutil.rmtree(place)
             shutil.rmtree(folder / "registry")
-            found[name].pulls.extend(pulls)
-            found[name].pushes.extend(pushes)
-            p99 = 1000 * percentile(pulls, 99)
-            say(f"round {number + 1}  {version}, {name:40} pulls' p99 {p99:6.1f} ms of {len(pulls)}")
+            spans = ((found[name].before, quiet, began), (found[name].beside, began, ended))
+            p99 = [_note(answers, *span) for span in spans]
+            say(f"round {number + 1}  {version}, {name:40} pulls' p99 {p99[0]:6.1f} ms, {p99[1]:6.1f} ms")
     return list(found.values())
 
 
+def _note(answers: Mapping[str, Noted], noted: Answers, began: float, ended: float) -> float:
+    """Add the requests of that time; the 99th percentile of the pulls among them, in milliseconds."""
+    pulls, pushes = (
+        [taken for at, taken in answers[kind] if began <= at and at + taken <= ended]
+        for kind in ("pulls", "pushes")
+    )
+    noted.pulls.extend(pulls)
+    noted.pushes.extend(pushes)
+    return 1000 * percentile(pulls, 99)
+
+
 @contextmanager
-def _clients(address: str, data: Path, number: int) -> Generator[dict[str, list[tuple[float, float]]]]:
+def _clients(address: str, data: Path, number: int) -> Generator[dict[str, Noted]]:
     """Clients at work as long as the context lasts; what they noted is there at its end."""
-    answers: dict[str, list[tuple[float, float]]] = {"pulls": [], "pushes": []}
+    answers: dict[str, Noted] = {"pulls": [], "pushes": []}
     words = [sys.executable, "-m", "benchmarks.clients", address, str(data)]
     with ExitStack() as started:
         clients = [

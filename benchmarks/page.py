@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.contenders import FLOOR, ROOT
-from benchmarks.latency import GRACE, QUIET, Felt, percentile
+from benchmarks.latency import GRACE, Felt, percentile
 from benchmarks.plot import Bar, Panel, draw
 from benchmarks.rounds import Result
 from benchmarks.trees import Shape
@@ -51,9 +51,9 @@ _FELT = """\
 ## What clients feel
 
 Two clients pull from, and push to, a registry on the tree of the plan, a request after the other with a
-pause of 4 ms between. Milliseconds; `more` is by how much the 99th percentile is higher than without a run.
-A run here waits a grace of {grace}, so it looks, holds, looks, removes and looks with hardly a rest: the
-worst that clients meet. `gcOpsPerSecond` is the limit.
+pause of 4 ms between. Milliseconds, before a run and beside it, on the same registry within the same minute;
+`more` is by how much that is higher. A run here waits a grace of {grace}, so it looks, holds, looks, removes
+and looks with hardly a rest: the worst that clients meet. `gcOpsPerSecond` is the limit.
 """
 _AGAIN = """\
 ## Again
@@ -144,17 +144,20 @@ def _table(results: Sequence[Result], *, left: bool) -> Iterable[str]:
 
 
 def _answers(felt: Mapping[str, Sequence[Felt]]) -> Iterable[str]:
-    yield "| | requests | pulls p50 | p99 | more | pushes p50 | p99 | more |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield "| | | requests | p50 before | beside | more | p99 before | beside | more |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for version, states in felt.items():
-        quiet = next(each for each in states if each.name == QUIET)
         for each in states:
-            row = f"| {version}, {each.name} | {len(each.pulls) + len(each.pushes):,} "
-            for noted, base in ((each.pulls, quiet.pulls), (each.pushes, quiet.pushes)):
-                p99 = percentile(noted, 99)
-                more = f"{100 * (p99 / percentile(base, 99) - 1):+.0f} %" if each is not quiet else ""
-                row += f"| {1000 * percentile(noted, 50):.1f} | {1000 * p99:.1f} | {more} "
-            yield row + "|"
+            both = {
+                "pulls": (each.before.pulls, each.beside.pulls),
+                "pushes": (each.before.pushes, each.beside.pushes),
+            }
+            for kind, (before, beside) in both.items():
+                row = f"| {version}, {each.name} | {kind} | {len(before) + len(beside):,} "
+                for percent in (50, 99):
+                    was, now = percentile(before, percent), percentile(beside, percent)
+                    row += f"| {1000 * was:.1f} | {1000 * now:.1f} | {100 * (now / was - 1):+.0f} % "
+                yield row + "|"
 
 
 def _where(setting: Setting) -> Iterable[str]:

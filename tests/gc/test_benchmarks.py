@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks import contenders, page, plot, rounds, trees
 from benchmarks.contenders import FLOOR, ROOT
-from benchmarks.latency import QUIET, Felt, percentile
+from benchmarks.latency import Answers, Felt, percentile
 from benchmarks.measured import Measured, measure
 from benchmarks.rounds import Result
 from tests.gc.prunerprocess import PrunerProcess
@@ -86,7 +86,8 @@ def test_the_page_has_what_was_measured(tmp_path: Path, monkeypatch: pytest.Monk
     ]
     runs = [result("garbage-collect 2.8.2", (3,), 900), result("prune run", (1.5,), 12_345)]
     quiet, busy = (0.002,) * 98 + (0.01, 0.01), (0.003,) * 98 + (0.015, 0.015)
-    felt = {"2.8.2": [Felt(QUIET, list(quiet), list(quiet)), Felt("a run", list(busy), list(busy))]}
+    before, beside = Answers(list(quiet), list(quiet)), Answers(list(busy), list(quiet))
+    felt = {"2.8.2": [Felt("a run", before, beside)]}
     setting = page.Setting(SHAPE, 2000, 3, tmp_path, 4.4, 1.7, "nothing else", (0.5, 1.5))
     page.write(setting, plans, runs, felt)
     text = page.PAGE.read_text()
@@ -95,7 +96,8 @@ def test_the_page_has_what_was_measured(tmp_path: Path, monkeypatch: pytest.Monk
         "| `prune plan --summary, cold` | 0.50 | 0.10, 0.70 | 14.0 | 0.25 | 14.0 | 7 MiB |",
         f"| {FLOOR} | 0.25 | 0.25, 0.25 | 28.0 | 0.12 | 28.0 | 2 MiB |",
         "| `prune run` | 1.50 | 1.50, 1.50 | 2.0 | 0.75 | 2.0 | 15 MiB | 12,345 |",
-        "| 2.8.2, a run | 200 | 3.0 | 15.0 | +50 % | 3.0 | 15.0 | +50 % |",
+        "| 2.8.2, a run | pulls | 200 | 2.0 | 3.0 | +50 % | 10.0 | 15.0 | +50 % |",
+        "| 2.8.2, a run | pushes | 200 | 2.0 | 2.0 | +0 % | 10.0 | 10.0 | +0 % |",
         "| beside it | nothing else; load 0.5 before, 1.5 after |",
     ):
         assert row in text.splitlines(), row
