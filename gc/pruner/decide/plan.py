@@ -249,17 +249,17 @@ class _Planner:
     def _is_emptied(self, repository: Repository, gone: int, leftovers: int) -> bool:
         found = repository.found
         tags = repository.tags
-        if len(tags.current) > gone:
+        if len(tags.current) > gone or found.unexplained or self.rules.young(repository.mtime):
             return False
         of_tags = len(tags.current.keys() - tags.close.keys()) * 2
         for tag in tags.close.values():
             if tag is not None:
                 of_tags += len(tag.index) + (tag.current is not None or not tag.index)
+        left = gone - of_tags  # counting all links takes long, and most repositories have more tags
         return (
-            of_tags + len(repository.revisions) + len(repository.layers) == gone
+            left >= 0
+            and len(repository.revisions) + len(repository.layers) == left
             and len(found.uploads) + len(found.temporaries) + len(found.signatures) == leftovers
-            and not found.unexplained
-            and not self.rules.young(repository.mtime)
             and not any(self.rules.young(folder.mtime) for folder in found.empty_folders)
         )
 
