@@ -90,7 +90,7 @@ class Observer:
         place, and nothing else may go. What an `interrupted` run holds is looked at in its place too, since
         the next run puts it there first.
         """
-        with _uncollected():
+        with uncollected():
             return self._look(held, interrupted, trashed)
 
     def _look(
@@ -160,8 +160,9 @@ class Observer:
 
 
 @contextmanager
-def _uncollected() -> Generator[None]:
-    """A look makes many things and no cycles of them, through which the collector would walk ever again."""
+def uncollected() -> Generator[None]:
+    """A look, and what a run does, makes many things and no cycles of them: the collector of this process
+    would walk through all of them ever again."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -96,6 +94,9 @@ class Usage:
 
     def csv(self) -> str:
         """The repositories as comma-separated values with a header; bytes are plain numbers."""
+        import csv  # only here: every run measures, and few people ask for this
+        import io
+
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(
@@ -164,7 +165,14 @@ def usage(look: Look, trash_bytes: int) -> Usage:
     entries: list[RepositoryUsage] = []
     tags: list[TagUsage] = []
     for name, repository in sorted(look.tree.repositories.items()):
-        keys = contents[name]
+        exclusive = shared_bytes = reclaimable = 0
+        for key in contents[name]:
+            size = sizes.get(key, 0)
+            if holders[key] == 1:
+                exclusive += size
+            else:
+                shared_bytes += size
+            reclaimable += going.get(key, 0)
         measured = list(_tags(repository, library, sizes))
         tags.extend(measured)
         entries.append(
@@ -172,9 +180,9 @@ def usage(look: Look, trash_bytes: int) -> Usage:
                 name,
                 len(repository.tags),
                 len(repository.revisions),
-                sum(sizes.get(key, 0) for key in keys if holders[key] == 1),
-                sum(sizes.get(key, 0) for key in keys if holders[key] > 1),
-                sum(going.get(key, 0) for key in keys),
+                exclusive,
+                shared_bytes,
+                reclaimable,
                 tuple((each.tag, each.bytes) for each in sorted(measured, key=_by_size)[:_LARGEST]),
             )
         )
