@@ -90,7 +90,7 @@ class Observer:
         place, and nothing else may go. What an `interrupted` run holds is looked at in its place too, since
         the next run puts it there first.
         """
-        with uncollected():
+        with _uncollected():
             return self._look(held, interrupted, trashed)
 
     def _look(
@@ -160,9 +160,8 @@ class Observer:
 
 
 @contextmanager
-def uncollected() -> Generator[None]:
-    """A look, and what a run does, makes many things and no cycles of them: the collector of this process
-    would walk through all of them ever again."""
+def _uncollected() -> Generator[None]:
+    """A look makes many things and no cycles of them, through which the collector would walk ever again."""
     was_on = gc.isenabled()
     gc.disable()
     try:

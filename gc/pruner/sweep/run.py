@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pruner.clock import RunTime
 from pruner.decide.fuses import check_plan
-from pruner.decide.look import Look, Observer, uncollected
+from pruner.decide.look import Look, Observer
 from pruner.decide.plan import LINKS, Plan
 from pruner.decide.removals import Removals
 from pruner.errors import Refused, RegistryError
@@ -69,7 +69,7 @@ def run(place: Place) -> Outcome:
     """Prune once. Raises a PrunerError of which the exit code says the kind, or Stopped."""
     if not place.has_tree():
         return _nothing(place, RunTime(place.clock), executed=True)
-    with uncollected(), state.locked(place.storage, place.clock) as lock:
+    with state.locked(place.storage, place.clock) as lock:
         with state.write_errors(place.storage, "the run was not begun"):
             time = place.measured_time()
             state.reserve(place.storage)
