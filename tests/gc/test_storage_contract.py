@@ -375,7 +375,7 @@ def test_a_folder_is_removed_only_when_it_is_empty(rig: Rig, storage: Storage) -
     assert content(storage, "file") == b"content"
 
 
-MANY = 950
+MANY = 1050
 """More than any storage changes at once."""
 
 

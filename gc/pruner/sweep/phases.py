@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from pruner.decide.compare import misses, pushed_and_deleted
@@ -34,8 +34,9 @@ def hold(work: Work) -> Holding:
     taken: list[Held] = []
 
     def look_at_taken() -> None:
-        away.extend(_as_looked_at(work, taken))
-        emptied.update(_emptied(work, taken))
+        looked_at = _looked_at(work, taken)
+        away.extend(looked_at.links)
+        emptied.update(looked_at.emptied)
         taken.clear()
 
     with work.phase("hold links"):
@@ -61,20 +62,15 @@ def hold(work: Work) -> Holding:
     return Holding(tuple(away), emptied)
 
 
-def _as_looked_at(work: Work, taken: list[Held]) -> tuple[Held, ...]:
-    """Those just taken away that are as they were; what the registry wrote to since goes back at once."""
+def _looked_at(work: Work, taken: Sequence[Held]) -> Holding:
+    """What was just taken away; what the registry wrote to since the look goes back at once."""
+    holding = Holding(tuple(taken), {})
     if not work.storage.has_folders:
-        return tuple(taken)
-    return _unless_changed(work, Holding(tuple(taken), {})).links
-
-
-def _emptied(work: Work, taken: list[Held]) -> Mapping[str, float]:
-    """The folders of the revisions just taken away, with their mtimes."""
-    if not work.storage.has_folders:
-        return {}
-    folders = [held.removal.path.rpartition("/")[0] for held in taken if held.removal.kind == "revision"]
+        return holding
+    links = _unless_changed(work, holding).links
+    folders = [held.removal.path.rpartition("/")[0] for held in links if held.removal.kind == "revision"]
     stats = zip(folders, work.storage.stat_many(folders), strict=True)
-    return {folder: stat.mtime for folder, stat in stats if stat is not None}
+    return Holding(links, {folder: stat.mtime for folder, stat in stats if stat is not None})
 
 
 def _way(number: int, removal: Removal) -> Move:
